@@ -25,6 +25,9 @@ SIGN_COLOURS = _colour_table([(20, 60, 170), (90, 150, 230), (246, 246, 246), (2
 BLUR_GREYS = _colour_table([(246, 246, 246), (96, 96, 100)])
 """From sharp (white) to blurred (grey), where the side of the plane of focus is unknown."""
 
+GREYS = _colour_table([(0, 0, 0), (255, 255, 255)])
+"""From none (black) to full (white)."""
+
 
 def colours(values: Float32Array, low: float, high: float, table: UInt8Array) -> UInt8Array:
     """A map as (H, W, 3) colours of a (256, 3) table; values outside [low, high] are clipped."""

@@ -22,8 +22,9 @@ from mddnet.demo.html import (
     verdict_html,
 )
 from mddnet.demo.page_maps import PageMaps, page_maps, points_of, values_at
-from mddnet.demo.pictures import LINE_COLOUR, VIEW_BACKGROUND, focus_line, metres, panels, rotated_view
+from mddnet.demo.pictures import LINE_COLOUR, VIEW_BACKGROUND, focus_line, panels, rotated_view
 from mddnet.predict.verdict import Judgement, Verdict
+from mddnet.predict.words import metres
 from mddnet.types import Lens, LensLawFit, Photo
 
 

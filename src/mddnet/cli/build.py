@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from mddnet.cli.flags import Count, KindNames, OutFolder, SplitFile, Whole
+from mddnet.cli.flags import Count, Flag, Jobs, KindNames, OutFolder, SplitFile, Whole, WrongUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -25,14 +22,14 @@ def build(
     /,
     *,
     out: OutFolder,
-    jobs: Annotated[Count, Parameter(name=["--jobs", "-j"])] = 1,
+    jobs: Jobs = 1,
     ray: str | None = None,
     frames: Count | None = None,
     only: KindNames | None = None,
     limit: Count | None = None,
     seed: Whole = 0,
     split: SplitFile | None = None,
-    rebuild: Annotated[bool, Parameter(negative="")] = False,
+    rebuild: Flag = False,
 ) -> int:
     """Build scenes (sharp image, inverse depth, focused frames) from captures.
 
@@ -56,8 +53,7 @@ def build(
     """
     if ray is not None:
         if jobs != 1:
-            print("mddnet build: --jobs is for local processes; remove it, or remove --ray", file=sys.stderr)
-            return 2
+            raise WrongUsage("--jobs is for local processes; remove it, or remove --ray")
         sources, out = [source.resolve() for source in sources], out.resolve()
 
     # Imported after the flags are checked, so that usage errors are reported at once.

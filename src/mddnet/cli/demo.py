@@ -18,20 +18,13 @@ def demo(
 
     It needs no internet connection. Photos and results are removed after an hour, and when it stops.
 
-    Parameters
-    ----------
-    host
-        Address to listen on; the default is accessible from this machine only.
-    port
-        Port to listen on; 0 selects a free one.
-    model
-        A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
-    threads
-        Largest number of processor cores.
-    max_megapixels
-        Largest accepted photo.
-    max_file_mb
-        Largest accepted file, in megabytes.
+    Args:
+        host: Address to listen on; the default is accessible from this machine only.
+        port: Port to listen on; 0 selects a free one.
+        model: A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
+        threads: Largest number of processor cores.
+        max_megapixels: Largest accepted photo.
+        max_file_mb: Largest accepted file, in megabytes.
     """
     from mddnet.demo.app import serve
     from mddnet.demo.examples import example_photos

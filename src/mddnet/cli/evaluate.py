@@ -5,17 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import POSITIVE, Count, OutFolder, Positive
-
-if TYPE_CHECKING:
-    from mddnet.evaluate.datasets.record import Dataset
-    from mddnet.evaluate.result import Evaluation
-    from mddnet.evaluate.run import OnProgress
-    from mddnet.predict.predictor import Model
+from mddnet.cli.flags import POSITIVE, Count, Flag, OutFolder, Positive, WrongUsage
 
 
 @Parameter(name="*")
@@ -56,7 +50,7 @@ class EvaluateOptions:
     root: Path | None = None
     split: Literal["dev", "train"] = "dev"
     only: str | None = None
-    speed: Annotated[bool, Parameter(negative="")] = False
+    speed: Flag = False
     baseline: Annotated[list[str] | None, Parameter(negative="")] = None
     alignment: Literal["none", "scale", "scale-and-shift"] = "scale-and-shift"
     align_in: Literal["inverse-depth", "depth"] = "inverse-depth"
@@ -65,35 +59,28 @@ class EvaluateOptions:
     crop: Literal["published", "none"] = "published"
     cap: Annotated[Literal["published", "none"] | float, POSITIVE] = "published"
     limit: Count | None = None
-    checksums: Annotated[bool, Parameter(negative="")] = False
+    checksums: Flag = False
     frames: Count | None = None
     scenes_per_location: Count = 8
     seed: int = 0
     threads: Count | None = None
 
-    def wrong_usage(self) -> str | None:
-        """The error of flags that do not go together, or None."""
+    def check(self) -> None:
+        """WrongUsage for flags that do not go together."""
         names = self.baseline or []
         if len(set(names)) < len(names):
-            return f"--baseline {' --baseline '.join(names)}: expected each method once"
+            raise WrongUsage(f"--baseline {' --baseline '.join(names)}: expected each method once")
         of_dataset = (self.root is not None, self.crop != "published", self.cap != "published", self.checksums)
         if self.dataset is None:
             if any(of_dataset) or self.limit is not None:
-                return "--root, --crop, --cap, --limit and --checksums need --dataset"
+                raise WrongUsage("--root, --crop, --cap, --limit and --checksums need --dataset")
             if self.scenes is None or self.data is None:
-                return "expected --scenes and --data, or --dataset and --root"
+                raise WrongUsage("expected --scenes and --data, or --dataset and --root")
         elif self.root is None or self.scenes or self.data or self.only is not None or self.speed:
-            return f"--dataset {self.dataset}: expected --root, and no --scenes, --data, --only or --speed"
-        return None
+            raise WrongUsage(f"--dataset {self.dataset}: expected --root, and no --scenes, --data, --only or --speed")
 
 
-def evaluate(
-    model: str = "small",
-    /,
-    *,
-    out: OutFolder,
-    options: EvaluateOptions = EvaluateOptions(),
-) -> int:
+def evaluate(model: str = "small", /, *, out: OutFolder, options: EvaluateOptions = EvaluateOptions()) -> int:
     """Measure a model, print the tables, and write evaluation.json, evaluation.md and report.html.
 
     On held-out captures (--scenes, --data), numbers are listed with references: ordinal accuracy of depth with the
@@ -108,50 +95,23 @@ def evaluate(
     """
     from mddnet.evaluate import PARTS
 
+    options.check()
     parts = PARTS if options.only is None else tuple(part.strip() for part in options.only.split(",") if part.strip())
-    wrong = options.wrong_usage()
-    if wrong is None and not (parts and set(parts) <= set(PARTS)):
-        wrong = f"--only {options.only}: expected some of {','.join(PARTS)}"
-    if wrong is not None:
-        print(f"mddnet evaluate: {wrong}", file=sys.stderr)
-        return 2
+    if not (parts and set(parts) <= set(PARTS)):
+        raise WrongUsage(f"--only {options.only}: expected some of {','.join(PARTS)}")
 
     # Imported after the check of the flags, so that wrong usage fails fast.
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from mddnet.evaluate import print_tables, write_evaluation
+    from mddnet.cli.progress import step_bar
+    from mddnet.evaluate import Options, evaluate_dataset, evaluate_model, print_tables, write_evaluation
+    from mddnet.evaluate.baselines import find_baseline
     from mddnet.evaluate.datasets import find_dataset
+    from mddnet.metrics import AlignmentChoice
     from mddnet.predict.predictor import load
 
     predictor = load(model, options.threads)
     dataset = None if options.dataset is None else find_dataset(options.dataset)
-    text = TextColumn("{task.description}", markup=False)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text)
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("", total=None)
-
-        def show(done: int, total: int, what: str) -> None:
-            progress.update(task, completed=done, total=total, description=what)
-
-        evaluation = _evaluate(predictor, options, parts, dataset, show)
-    written = write_evaluation(evaluation, out)
-    print_tables(evaluation, Console())
-    if dataset is not None:
-        print(dataset.origin())
-    print(f"{evaluation.seconds:.0f} s -> {', '.join(str(path) for path in written)}")
-    for what, why in evaluation.failures:
-        print(f"mddnet: {what}: {why}", file=sys.stderr)
-    return 1 if evaluation.failures else 0
-
-
-def _evaluate(
-    predictor: Model, options: EvaluateOptions, parts: tuple[str, ...], dataset: Dataset | None, show: OnProgress
-) -> Evaluation:
-    from mddnet.evaluate import Options, evaluate_dataset, evaluate_model
-    from mddnet.evaluate.baselines import find_baseline
-    from mddnet.metrics import AlignmentChoice
-
     domain, fit = options.align_in.replace("-", " "), options.fit.replace("-", "_")
     shared: dict[str, Any] = {
         "name": f"{predictor.name} {predictor.version}",
@@ -163,10 +123,20 @@ def _evaluate(
             blur_threshold_px=options.blur_threshold,
         ),
         "baselines": [find_baseline(name, options.threads) for name in options.baseline or ()],
-        "on_progress": show,
     }
-    if dataset is None or options.root is None:  # wrong_usage requires both or neither
-        where = options.scenes, options.data, options.split, parts
-        return evaluate_model(predictor, *where, speed=options.speed, **shared)
-    shared |= {"limit": options.limit, "crop": options.crop, "cap_m": options.cap, "checksums": options.checksums}
-    return evaluate_dataset(predictor, dataset, options.root, **shared)
+    with step_bar() as step:
+        shared["on_progress"] = lambda done, total, what: step(what, done, total)
+        if dataset is None or options.root is None:  # both or neither, as checked
+            where = options.scenes, options.data, options.split, parts
+            evaluation = evaluate_model(predictor, *where, speed=options.speed, **shared)
+        else:
+            shared |= {"limit": options.limit, "crop": options.crop, "cap_m": options.cap}
+            evaluation = evaluate_dataset(predictor, dataset, options.root, checksums=options.checksums, **shared)
+    written = write_evaluation(evaluation, out)
+    print_tables(evaluation, Console())
+    if dataset is not None:
+        print(dataset.origin())
+    print(f"{evaluation.seconds:.0f} s -> {', '.join(str(path) for path in written)}")
+    for what, why in evaluation.failures:
+        print(f"mddnet: {what}: {why}", file=sys.stderr)
+    return 1 if evaluation.failures else 0

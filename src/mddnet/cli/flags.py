@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -14,6 +15,10 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from mddnet.photo.lens_facts import CameraLens
     from mddnet.predict.output import SaveFormat
+
+
+class WrongUsage(ValueError):
+    """A wrong value of a flag, or flags that do not go together; ``mddnet VERB`` exits with code 2."""
 
 
 def _valid(check: Callable[[Any], bool], expected: str) -> Parameter:
@@ -71,6 +76,9 @@ File = Annotated[Path, Parameter(validator=_can_be_file)]
 OutFile = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_file)]
 OutModel = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_model)]
 OutFolder = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_folder)]
+Jobs = Annotated[Count, Parameter(name=["--jobs", "-j"])]
+Flag = Annotated[bool, Parameter(negative="")]
+"""Without a --no-... form."""
 Port = Annotated[int, _valid(lambda value: 0 <= value <= 65535, "0 to 65535")]
 
 
@@ -96,18 +104,12 @@ KindNames = Annotated[list[str], Parameter(negative="", validator=_are_kinds)]
 class LensFlags:
     """Facts of the lens.
 
-    Parameters
-    ----------
-    focal_mm
-        Focal length in millimetres; replaces EXIF.
-    f_number
-        F-number; replaces EXIF.
-    pixel_um
-        Pixel pitch of the photo, in micrometres; replaces EXIF.
-    camera
-        Camera by its EXIF model, such as "Canon EOS 600D": gives the pixel pitch instead of --pixel-um.
-    sensor
-        Size of the camera's sensor in millimetres, such as 36x24: gives the pixel pitch instead of --pixel-um.
+    Attributes:
+        focal_mm: Focal length in millimetres; replaces EXIF.
+        f_number: F-number; replaces EXIF.
+        pixel_um: Pixel pitch of the photo, in micrometres; replaces EXIF.
+        camera: Camera by its EXIF model, such as "Canon EOS 600D": gives the pixel pitch instead of --pixel-um.
+        sensor: Size of the camera's sensor in millimetres, such as 36x24: gives the pixel pitch instead of --pixel-um.
     """
 
     focal_mm: float | None = None
@@ -117,7 +119,7 @@ class LensFlags:
     sensor: str | None = None
 
     def lens(self, focus_m: float | None = None) -> CameraLens:
-        """These facts; ValueError for an unknown camera or sensor, or a pixel pitch that is given twice."""
+        """These facts; WrongUsage for a wrong number, an unknown camera or sensor, or a pixel pitch given twice."""
         from mddnet.errors import MddnetError
         from mddnet.photo.lens_facts import CameraLens
         from mddnet.photo.sensor_table import pitch_of_sensor
@@ -125,28 +127,35 @@ class LensFlags:
         given = {"--camera": self.camera, "--sensor": self.sensor, "--pixel-um": self.pixel_um}
         names = [name for name, value in given.items() if value is not None]
         if len(names) > 1:
-            raise ValueError(f"{' and '.join(names)}: expected one of them, since each gives the pixel pitch")
+            raise WrongUsage(f"{' and '.join(names)}: expected one of them, since each gives the pixel pitch")
         choice = self.camera if self.sensor is None else self.sensor
-        if choice is not None:
-            try:
+        try:
+            if choice is not None:
                 pitch_of_sensor(choice, 6000, 4000)
-            except MddnetError as error:
-                raise ValueError(f"{names[0]}: {error}") from error
-        return CameraLens(self.focal_mm, self.f_number, self.pixel_um, focus_m, choice)
+            return CameraLens(self.focal_mm, self.f_number, self.pixel_um, focus_m, choice)
+        except MddnetError as error:
+            raise WrongUsage(f"{names[0]}: {error}") from error
+        except ValueError as error:
+            raise WrongUsage(str(error)) from error
 
 
 NO_LENS = LensFlags()
 
 
+def pixels_of(megapixels: float | None) -> int | None:
+    """The value of ``--max-megapixels`` in pixels; None is the default limit."""
+    return None if megapixels is None else math.ceil(megapixels * 1e6)
+
+
 def formats_of_flag(formats: str) -> tuple[SaveFormat, ...]:
-    """The named formats; ValueError for an unknown one, MddnetError for one whose package is missing."""
+    """The named formats; WrongUsage for an unknown one, MddnetError for one whose package is missing."""
     from mddnet.errors import MddnetError
     from mddnet.predict.output import SAVE_FORMATS, formats_of, require_packages
 
     try:
         named = formats_of(formats)
     except MddnetError as error:
-        raise ValueError(f"--{error}") from error
+        raise WrongUsage(f"--{error}") from error
     chosen = tuple(name for name in SAVE_FORMATS if name in named)
     require_packages(chosen)
     return chosen

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from mddnet.cli.flags import OutFile, SplitFile, Whole
+from mddnet.cli.flags import Flag, OutFile, SplitFile, Whole
 
 
 def inspect(
@@ -18,7 +15,7 @@ def inspect(
     out: OutFile,
     limit: Whole = 12,
     split: SplitFile | None = None,
-    decode: Annotated[bool, Parameter(negative="")] = False,
+    decode: Flag = False,
 ) -> int:
     """Write a report of built scenes: one HTML page with pictures, histograms, rejections, licences and warnings.
 

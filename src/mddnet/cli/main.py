@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from mddnet.cli.examples import EPILOGUES, EXAMPLES
+from mddnet.cli.flags import WrongUsage
 from mddnet.errors import MddnetError, install_hint
 from mddnet.version import __version__
 
@@ -93,6 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:  # None if it was closed by the caller
             sys.stdout.flush()
     except CycloptsError:
+        return WRONG_USAGE
+    except WrongUsage as error:
+        print(f"mddnet {arguments[0]}: {error}", file=sys.stderr)
         return WRONG_USAGE
     except MddnetError as error:
         print(f"mddnet: {error}", file=sys.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import json as jsonlib
-import math
 import re
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from mddnet.cli.examples import EXAMPLES
-from mddnet.cli.flags import NO_LENS, Count, LensFlags, OutFolder, Positive, formats_of_flag
+from mddnet.cli.flags import (
+    NO_LENS,
+    Count,
+    Flag,
+    LensFlags,
+    OutFolder,
+    Positive,
+    WrongUsage,
+    formats_of_flag,
+    pixels_of,
+)
 from mddnet.cli.progress import with_progress
 
 DEFAULT_OUT = Path("mddnet_out")
@@ -35,16 +44,16 @@ def predict(
     focus_m: float | None = None,
     threads: Count | None = None,
     formats: str = "tiff",
-    full: Annotated[bool, Parameter(negative="")] = False,
+    full: Flag = False,
     maps_at: Literal["photo", "network"] = "photo",
-    preview_only: Annotated[bool, Parameter(negative="")] = False,
-    linear: Annotated[bool, Parameter(negative="")] = False,
-    refine: Annotated[bool, Parameter(negative="")] = False,
+    preview_only: Flag = False,
+    linear: Flag = False,
+    refine: Flag = False,
     depth_prior: str | None = None,
     max_megapixels: Positive | None = None,
-    recursive: Annotated[bool, Parameter(negative="")] = False,
-    resume: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    recursive: Flag = False,
+    resume: Flag = False,
+    json: Flag = False,
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False,
     ray: str | None = None,
 ) -> int:
@@ -54,77 +63,57 @@ def predict(
     cup.depth_m.tiff (if the lens and its focus distance are known) and cup.json. A video has the same results for every
     frame, clip.000000.inv_depth.tiff and so on for clip.mp4, and a film of its previews, clip.preview.mp4.
 
-    Parameters
-    ----------
-    paths
-        Photos, videos, folders of photos, or patterns such as "shots/*.jpg". HEIC, camera raw, EXR and videos need
-        the extra "formats".
-    list_file
-        Text file with further paths, one per line, in UTF-8 or UTF-16; "-" reads standard input.
-    out
-        Folder for the results; created if missing. Without it, mddnet_out in the current folder.
-    model
-        A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
-    focus_m
-        Distance of the plane of focus from the sensor in metres (inf for infinity); replaces EXIF.
-    threads
-        Largest number of processor cores.
-    formats
-        Formats, separated by commas. Maps: tiff (float32, rounded to a tenth of its error and deflated), png (16 bits,
-        with its scale), npy (float32), exr (float32, extra "formats"). Derived: mask (diameter of the blur as a 16-bit
-        TIFF), depth (16-bit PNG, near is white), ply and glb (point cloud), mesh (textured surface, GLB), stereo
-        (side-by-side pair) and anaglyph (red-cyan), both JPEG, parallax (clip of 3 seconds with a moving camera, MP4).
-    full
-        Write the exact float32 values into TIFF files: about seven times as large.
-    maps_at
-        Size of the maps: that of the photo, or the smaller one of the network's maps. The blur is in pixels of the
-        photo in both.
-    preview_only
-        Write the preview and the facts, no maps.
-    linear
-        Decode the photos as linear light, not as sRGB (16-bit and float TIFF).
-    refine
-        Add a second pass at twice the resolution; improves blur below 4 px and takes five times as long.
-    depth_prior
-        Depth by another network or tool, fused with the blur in place of the depth of our network: a depth map (larger
-        is nearer; metres if the name has "depth_m"), a folder of them (cup.depth.png for cup.jpg), an ONNX file with
-        its description, or a depth network of transformers by its folder or hub name, such as
-        depth-anything/Depth-Anything-V2-Small-hf (extra prior).
-    max_megapixels
-        Reject larger photos by their header. The default is 200, or the environment variable MDDNET_MAX_MEGAPIXELS.
-        A megapixel takes 12 MB of memory, so a small file may take a lot of memory.
-    recursive
-        Include the subfolders of folders.
-    resume
-        Skip photos with complete and undamaged results of the same content, model, lens and formats.
-    json
-        Print one line of JSON for each photo instead of text: its facts, or its error.
-    verbose
-        Print the numbers of the lens law, too.
-    ray
-        Address of a Ray cluster for the prediction, such as HOST:6379 or auto (extra ray). Photos, model and OUT must
-        have the same paths on all machines; --threads is the number of cores per photo, 1 by default.
+    Args:
+        paths: Photos, videos, folders of photos, or patterns such as "shots/*.jpg". HEIC, camera raw, EXR and videos
+            need the extra "formats".
+        list_file: Text file with further paths, one per line, in UTF-8 or UTF-16; "-" reads standard input.
+        out: Folder for the results; created if missing. Without it, mddnet_out in the current folder.
+        model: A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
+        focus_m: Distance of the plane of focus from the sensor in metres (inf for infinity); replaces EXIF.
+        threads: Largest number of processor cores.
+        formats: Formats, separated by commas. Maps: tiff (float32, rounded to a tenth of its error and deflated), png
+            (16 bits, with its scale), npy (float32), exr (float32, extra "formats"). Derived: mask (diameter of the
+            blur as a 16-bit TIFF), depth (16-bit PNG, near is white), ply and glb (point cloud), mesh (textured
+            surface, GLB), stereo (side-by-side pair) and anaglyph (red-cyan), both JPEG, parallax (clip of 3 seconds
+            with a moving camera, MP4).
+        full: Write the exact float32 values into TIFF files: about seven times as large.
+        maps_at: Size of the maps: that of the photo, or the smaller one of the network's maps. The blur is in pixels of
+            the photo in both.
+        preview_only: Write the preview and the facts, no maps.
+        linear: Decode the photos as linear light, not as sRGB (16-bit and float TIFF).
+        refine: Add a second pass at twice the resolution; improves blur below 4 px and takes five times as long.
+        depth_prior: Depth by another network or tool, fused with the blur in place of the depth of our network: a depth
+            map (larger is nearer; metres if the name has "depth_m"), a folder of them (cup.depth.png for cup.jpg), an
+            ONNX file with its description, or a depth network of transformers by its folder or hub name, such as
+            depth-anything/Depth-Anything-V2-Small-hf (extra prior).
+        max_megapixels: Reject larger photos by their header. The default is 200, or the environment variable
+            MDDNET_MAX_MEGAPIXELS. A megapixel takes 12 MB of memory, so a small file may take a lot of memory.
+        recursive: Include the subfolders of folders.
+        resume: Skip photos with complete and undamaged results of the same content, model, lens and formats.
+        json: Print one line of JSON for each photo instead of text: its facts, or its error.
+        verbose: Print the numbers of the lens law, too.
+        ray: Address of a Ray cluster for the prediction, such as HOST:6379 or auto (extra ray). Photos, model and OUT
+            must have the same paths on all machines; --threads is the number of cores per photo, 1 by default.
     """
     from mddnet.predict.folder import Settings, expected_items, find_photos
     from mddnet.predict.output import MapDetail
 
-    try:
-        if not paths and list_file is None:
-            raise ValueError(f"no photo; expected photos, folders or patterns, or --list\n{EXAMPLES}")
-        lens = lens_flags.lens(focus_m)
-        max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
-        if depth_prior is not None and ray is not None:
-            raise ValueError("--depth-prior and --ray: expected one of them")
-        priors = None if depth_prior is None else _priors(depth_prior, threads)
-        if preview_only and (formats, full, maps_at) != ("tiff", False, "photo"):
-            raise ValueError("--preview-only: no maps are written; expected no --formats, --full or --maps-at with it")
-        chosen = formats_of_flag("preview" if preview_only else formats)
-        detail = MapDetail(full, maps_at)
-        settings = Settings(out, chosen, lens, linear, max_pixels, detail, refine, priors, resume, verbose)
-        names = [*(paths or []), *_listed(list_file)]
-    except ValueError as error:
-        print(f"mddnet predict: {error}", file=sys.stderr)
-        return 2
+    if not paths and list_file is None:
+        raise WrongUsage(f"no photo; expected photos, folders or patterns, or --list\n{EXAMPLES}")
+    lens = lens_flags.lens(focus_m)
+    if depth_prior is not None and ray is not None:
+        raise WrongUsage("--depth-prior and --ray: expected one of them")
+    priors: Priors | None = None
+    if depth_prior is not None:
+        from mddnet.cli.depth_prior import priors_of
+
+        priors = priors_of(depth_prior, threads)
+    if preview_only and (formats, full, maps_at) != ("tiff", False, "photo"):
+        raise WrongUsage("--preview-only: no maps are written; expected no --formats, --full or --maps-at with it")
+    chosen = formats_of_flag("preview" if preview_only else formats)
+    detail, max_pixels = MapDetail(full, maps_at), pixels_of(max_megapixels)
+    settings = Settings(out, chosen, lens, linear, max_pixels, detail, refine, priors, resume, verbose)
+    names = [*(paths or []), *_listed(list_file)]
 
     photos, failures = find_photos(names, recursive)
     count = sum(expected_items(path) for path in photos)
@@ -139,18 +128,8 @@ def predict(
     return 1 if failed else 0
 
 
-def _priors(depth_prior: str, threads: int | None) -> Priors:
-    from mddnet.cli.depth_prior import priors_of
-    from mddnet.errors import MddnetError
-
-    try:
-        return priors_of(depth_prior, threads)
-    except MddnetError as error:
-        raise ValueError(f"--depth-prior {error}") from error
-
-
 def _listed(list_file: str | None) -> list[str]:
-    """The non-empty lines of a text file or of standard input; ValueError if it cannot be read.
+    """The non-empty lines of a text file or of standard input; WrongUsage if it cannot be read.
 
     Names that are not UTF-8 are taken as the bytes that they are. PowerShell writes UTF-16, with a byte order mark.
     """
@@ -166,7 +145,7 @@ def _listed(list_file: str | None) -> list[str]:
         else:
             text = data.decode("utf-8-sig", "surrogateescape")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"--list {list_file}: {error}; expected a text file") from error
+        raise WrongUsage(f"--list {list_file}: {error}; expected a text file") from error
     return [line for line in re.split(r"\r?\n", text) if line.strip()]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -42,3 +43,16 @@ def with_progress(title: str, items: Iterable[_Item], count: int) -> Iterator[_I
     # Output is redirected through the bar only on a terminal, not in a pipe.
     with Progress(title, *columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as bar:
         yield from bar.track(items, total=count)
+
+
+@contextmanager
+def step_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal; call the result with the name of a step, the number of its finished parts, and of all."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    text = TextColumn("{task.description}", markup=False)
+    columns, console = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text), Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda step, done, count: bar.update(task, description=step, completed=done, total=count)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections import Counter
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from mddnet.cli.flags import Count, OutFolder, Positive
+from mddnet.cli.flags import Count, Flag, OutFolder, Positive, WrongUsage, pixels_of
 from mddnet.cli.predict import DEFAULT_OUT
 from mddnet.cli.progress import with_progress
 
@@ -38,113 +35,93 @@ def refocus(
     format: str = "png",
     model: str = "small",
     threads: Count | None = None,
-    linear: Annotated[bool, Parameter(negative="")] = False,
-    refine: Annotated[bool, Parameter(negative="")] = False,
+    linear: Flag = False,
+    refine: Flag = False,
     max_megapixels: Positive | None = None,
 ) -> int:
     """Give photos more or less blur, or another plane of focus, by the lens law.
 
     The result of cup.jpg is cup.refocused.png; an earlier one is replaced.
 
-    Parameters
-    ----------
-    paths
-        Photos, folders of photos, or patterns such as "shots/*.jpg". The highlights of 16-bit, raw and EXR files keep
-        their brightness.
-    aperture
-        F-number of the result, such as 1.4; needs that of the photo, from EXIF or --f-number.
-    strength
-        Factor of the blur instead of --aperture, 0.05 to 20; 2 doubles it, 1 is the default with --focus.
-    focus
-        Point to focus on: x,y as fractions of width and height from the top left. By default, the focus stays.
-    f_number
-        F-number of the photo; replaces EXIF.
-    blades
-        Number of aperture blades, 4 or more, for polygons instead of discs.
-    cat_eye
-        Cat's eye in the corners of the photo, 0 (none) to below 1: the blur is clipped by the rim of the lens.
-    sweep
-        Write a film to this .mp4 file, focused from near to far in 3 seconds, instead of a picture (one photo).
-    out
-        Folder for the results; created if missing. Without it, mddnet_out in the current folder.
-    format
-        png or jpg (8 bits), or tiff (16 bits).
-    model
-        A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
-    threads
-        Largest number of processor cores of the network.
-    linear
-        Decode the photos as linear light, not as sRGB (16-bit and float TIFF).
-    refine
-        Add a second pass at twice the resolution; improves blur below 4 px and takes five times as long.
-    max_megapixels
-        Reject larger photos by their header. The default is 200, or the environment variable MDDNET_MAX_MEGAPIXELS.
+    Args:
+        paths: Photos, folders of photos, or patterns such as "shots/*.jpg". The highlights of 16-bit, raw and EXR files
+            keep their brightness.
+        aperture: F-number of the result, such as 1.4; needs that of the photo, from EXIF or --f-number.
+        strength: Factor of the blur instead of --aperture, 0.05 to 20; 2 doubles it, 1 is the default with --focus.
+        focus: Point to focus on: x,y as fractions of width and height from the top left. By default, the focus stays.
+        f_number: F-number of the photo; replaces EXIF.
+        blades: Number of aperture blades, 4 or more, for polygons instead of discs.
+        cat_eye: Cat's eye in the corners of the photo, 0 (none) to below 1: the blur is clipped by the rim of the lens.
+        sweep: Write a film to this .mp4 file, focused from near to far in 3 seconds, instead of a picture (one photo).
+        out: Folder for the results; created if missing. Without it, mddnet_out in the current folder.
+        format: png or jpg (8 bits), or tiff (16 bits).
+        model: A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
+        threads: Largest number of processor cores of the network.
+        linear: Decode the photos as linear light, not as sRGB (16-bit and float TIFF).
+        refine: Add a second pass at twice the resolution; improves blur below 4 px and takes five times as long.
+        max_megapixels: Reject larger photos by their header. The default is 200, or the environment variable
+            MDDNET_MAX_MEGAPIXELS.
     """
     from mddnet.errors import MddnetError, ModelError
     from mddnet.predict.film import require_film
-    from mddnet.predict.folder import find_photos
+    from mddnet.predict.folder import error_text, find_photos
     from mddnet.predict.predictor import load
     from mddnet.predict.refocus import PICTURE_FORMATS, RefocusSettings, require_renderer
 
+    if not paths:
+        raise WrongUsage("no photo; expected photos, folders or patterns")
+    if all(given is None for given in (aperture, strength, focus, sweep)):
+        raise WrongUsage("nothing to change; expected --aperture, --strength, --focus or --sweep")
     try:
-        if not paths:
-            raise ValueError("no photo; expected photos, folders or patterns")
-        if all(given is None for given in (aperture, strength, focus, sweep)):
-            raise ValueError("nothing to change; expected --aperture, --strength, --focus or --sweep")
         settings = RefocusSettings(aperture, strength, _point(focus), blades, cat_eye)
-        if format not in PICTURE_FORMATS:
-            raise ValueError(f"--format {format}: expected one of {', '.join(PICTURE_FORMATS)}")
-        photos, failures = find_photos(paths)
-        if sweep is not None:
-            _check_sweep(sweep, focus, len(photos) + len(failures))
-    except (MddnetError, ValueError) as error:
-        print(f"mddnet refocus: {error}", file=sys.stderr)
-        return 2
-    require_renderer()
+    except MddnetError as error:
+        raise WrongUsage(str(error)) from error
+    if format not in PICTURE_FORMATS:
+        raise WrongUsage(f"--format {format}: expected one of {', '.join(PICTURE_FORMATS)}")
+    photos, failures = find_photos(paths)
     if sweep is not None:
+        _check_sweep(sweep, focus, len(photos) + len(failures))
         require_film()
+    require_renderer()
     for failure in failures:
         print(f"mddnet: {failure}", file=sys.stderr)
     targets = [sweep] if sweep is not None else _targets(photos, out, format)
-    max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
-    read = partial(_read, f_number=f_number, linear=linear, max_pixels=max_pixels)
     loaded = cache(partial(load, model, threads))  # for the first photo that can be read
     failed = len(failures)
     for path, target in zip(photos, targets, strict=False):
         try:
-            photo = read(path)
+            photo = _read(path, f_number, linear, pixels_of(max_megapixels))
             settings.strength_for(photo.lens)  # an unknown f-number is an error before the network runs
             _write(loaded().predict(photo, refine=refine), settings, path.name, target, sweep is not None)
         except ModelError:
             raise  # of no photo
         except (MddnetError, MemoryError) as error:
-            reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
-            print(f"mddnet: {reason if reason.startswith(str(path)) else f'{path}: {reason}'}", file=sys.stderr)
+            print(f"mddnet: {error_text(path, error)}", file=sys.stderr)
             failed += 1
     return 1 if failed else 0
 
 
 def _point(text: str | None) -> tuple[float, float] | None:
-    """The point of ``--focus``; ValueError for another text."""
+    """The point of ``--focus``; WrongUsage for another text."""
     if text is None:
         return None
     try:
         x, y = (float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"--focus {text}: expected x,y as fractions of width and height, such as 0.42,0.31") from None
+        raise WrongUsage(f"--focus {text}: expected x,y as fractions of width and height, such as 0.42,0.31") from None
     return x, y
 
 
 def _check_sweep(sweep: Path, focus: str | None, photos: int) -> None:
-    """ValueError for a film that cannot be written."""
+    """WrongUsage for a film that cannot be written."""
     if focus is not None:
-        raise ValueError("--sweep and --focus: expected one of them, since the film moves the focus")
+        raise WrongUsage("--sweep and --focus: expected one of them, since the film moves the focus")
     if sweep.suffix.lower() != ".mp4" or sweep.is_dir():
-        raise ValueError(f"--sweep {sweep}: expected a file name that ends in .mp4")
+        raise WrongUsage(f"--sweep {sweep}: expected a file name that ends in .mp4")
     if not sweep.absolute().parent.is_dir():
-        raise ValueError(f"--sweep {sweep}: no such folder; create it first")
+        raise WrongUsage(f"--sweep {sweep}: no such folder; create it first")
     if photos != 1:
-        raise ValueError(f"--sweep with {photos} photos; expected one")
+        raise WrongUsage(f"--sweep with {photos} photos; expected one")
 
 
 def _targets(photos: list[Path], out: Path, suffix: str) -> list[Path]:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from mddnet.cli.flags import Count, KindNames, OutFolder, SplitFile
+from mddnet.cli.flags import Count, Jobs, KindNames, OutFolder, SplitFile, WrongUsage
 
 
 def shards(
@@ -19,7 +16,7 @@ def shards(
     split: SplitFile | None = None,
     only: KindNames | None = None,
     shard_mb: Count = 256,
-    jobs: Annotated[Count, Parameter(name=["--jobs", "-j"])] = 1,
+    jobs: Jobs = 1,
 ) -> int:
     """Write the samples of built scenes as WebDataset shards, for streaming, clusters and other tools.
 
@@ -35,8 +32,7 @@ def shards(
         jobs: Number of processes.
     """
     if out.resolve() == scenes.resolve():
-        print(f"mddnet shards: --out {out} is the folder of scenes; expected another one", file=sys.stderr)
-        return 2
+        raise WrongUsage(f"--out {out} is the folder of scenes; expected another one")
 
     # Imported after the flags are checked, so that usage errors are reported at once.
     from contextlib import closing

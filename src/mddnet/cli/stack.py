@@ -6,11 +6,11 @@ import json as jsonlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import NO_LENS, Count, LensFlags, OutFolder, formats_of_flag
+from mddnet.cli.flags import NO_LENS, Count, Flag, LensFlags, OutFolder, WrongUsage, formats_of_flag
 from mddnet.cli.predict import DEFAULT_OUT
 
 if TYPE_CHECKING:
@@ -22,26 +22,18 @@ if TYPE_CHECKING:
 class StackFlags:
     """Flags of both commands.
 
-    Parameters
-    ----------
-    out
-        Folder for the results; created if missing. It also holds temporary files while the command runs.
-    name
-        Name of the results; by default that of the folder of the photos, of the video, or of both photos (near_far).
-    focus_m
-        Distances of the planes of focus from the sensor in metres, in the order of the photos (inf for infinity),
-        separated by commas; replaces EXIF.
-    order
-        Order of the photos as given; by default it is found.
-    formats
-        Formats, separated by commas. Maps: tiff (float32), png (16 bits, with its scale), npy (float32), exr
-        (float32, extra "formats"). Point clouds: ply and glb.
-    defocus
-        Write the signed defocus map of every frame.
-    threads
-        Largest number of processor cores.
-    json
-        Print the facts as one line of JSON instead of text.
+    Attributes:
+        out: Folder for the results; created if missing. It also holds temporary files while the command runs.
+        name: Name of the results; by default that of the folder of the photos, of the video, or of both photos
+            (near_far).
+        focus_m: Distances of the planes of focus from the sensor in metres, in the order of the photos (inf for
+            infinity), separated by commas; replaces EXIF.
+        order: Order of the photos as given; by default it is found.
+        formats: Formats, separated by commas. Maps: tiff (float32), png (16 bits, with its scale), npy (float32), exr
+            (float32, extra "formats"). Point clouds: ply and glb.
+        defocus: Write the signed defocus map of every frame.
+        threads: Largest number of processor cores.
+        json: Print the facts as one line of JSON instead of text.
     """
 
     out: OutFolder = DEFAULT_OUT
@@ -52,64 +44,45 @@ class StackFlags:
     formats: str = "tiff,ply"
     defocus: bool = True
     threads: Count | None = None
-    json: Annotated[bool, Parameter(negative="")] = False
+    json: Flag = False
 
 
 def stack(paths: list[str], /, *, flags: StackFlags = StackFlags()) -> int:
     """Measure depth, defocus and an all-in-focus image from a focal stack: photos with different focus.
 
-    Parameters
-    ----------
-    paths
-        Two or more photos, a folder of them, patterns, or one video of a focus sweep (extra "formats").
+    Args:
+        paths: Two or more photos, a folder of them, patterns, or one video of a focus sweep (extra "formats").
     """
-    return _run("stack", paths, flags, flags.name or _name(paths))
+    return _run(paths, flags, flags.name or _name(paths))
 
 
 def fuse(first: str, second: str, /, *, flags: StackFlags = StackFlags()) -> int:
     """Do the same with two photos, one focused near and one far.
 
-    Parameters
-    ----------
-    first
-        A photo.
-    second
-        Another photo of the same scene from the same viewpoint.
+    Args:
+        first: A photo.
+        second: Another photo of the same scene from the same viewpoint.
     """
-    return _run("fuse", [first, second], flags, flags.name or f"{Path(first).stem}_{Path(second).stem}")
+    return _run([first, second], flags, flags.name or f"{Path(first).stem}_{Path(second).stem}")
 
 
-def _run(verb: str, paths: list[str], flags: StackFlags, name: str) -> int:
-    from mddnet.io.part_file import writing_into
-
-    try:
-        distances = None if flags.focus_m is None else _distances(flags.focus_m)
-        lens = flags.lens.lens()
-        formats = formats_of_flag(flags.formats)
-        if "mask" in formats:
-            raise ValueError("--formats mask: expected maps or point clouds; a mask belongs to one photo")
-        if Path(name).name != name or name in {".", ".."}:
-            raise ValueError(f"--name {name}: expected a plain name without a folder")
-    except ValueError as error:
-        print(f"mddnet {verb}: {error}", file=sys.stderr)
-        return 2
+def _run(paths: list[str], flags: StackFlags, name: str) -> int:
+    distances = None if flags.focus_m is None else _distances(flags.focus_m)
+    lens = flags.lens.lens()
+    formats = formats_of_flag(flags.formats)
+    if "mask" in formats:
+        raise WrongUsage("--formats mask: expected maps or point clouds; a mask belongs to one photo")
+    if Path(name).name != name or name in {".", ".."}:
+        raise WrongUsage(f"--name {name}: expected a plain name without a folder")
 
     # Imported after the flags are checked, so that usage errors are reported at once.
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress
-
+    from mddnet.cli.progress import step_bar
     from mddnet.focus_stack import stack as measure
+    from mddnet.io.part_file import writing_into
 
     with writing_into(flags.out):
         flags.out.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("read", total=None)
-
-        def step(what: str, done: int, count: int) -> None:
-            bar.update(task, description=what, completed=done, total=count)
-
+    with step_bar() as step:
         result = measure(
             paths, lens=lens, focus_m=distances, order=flags.order, threads=flags.threads, scratch=flags.out, step=step
         )
@@ -124,7 +97,7 @@ def _distances(text: str) -> list[float]:
     except ValueError:
         values = []
     if not values or not all(value > 0 for value in values):
-        raise ValueError(f"--focus-m {text}: expected distances in metres, such as 0.30,0.42,inf")
+        raise WrongUsage(f"--focus-m {text}: expected distances in metres, such as 0.30,0.42,inf")
     return values
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import Count, OutFolder, SplitFile
+from mddnet.cli.flags import Count, Flag, OutFolder, SplitFile, WrongUsage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ def train(
     out: OutFolder | None = None,
     split: SplitFile | None = None,
     steps: Count | None = None,
-    check: Annotated[bool, Parameter(negative="")] = False,
+    check: Flag = False,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     accelerator: str = "auto",
     devices: Count | None = None,
@@ -55,38 +55,35 @@ def train(
             per step. By default 1, or as many as torchrun or srun started.
         nodes: With a recipe: number of machines; by default that of torchrun or srun.
     """
-    wrong: str | None
     if (recipe is None) == (data is None):
         found = "neither is given" if recipe is None else "both are given"
-        wrong = f"{found}; expected a recipe, or --data with a folder that mddnet build wrote"
-    elif data is None:
+        raise WrongUsage(f"{found}; expected a recipe, or --data with a folder that mddnet build wrote")
+    if data is None:
         flags = {"--from": start, "--out": out, "--split": split, "--steps": steps, "--check": check}
-        wrong = _first_given(flags, "needs --data; with a recipe, use --set")
+        _require_none(flags, "needs --data; with a recipe, use --set")
     elif out is None and not check:
-        wrong = "no --out; expected a folder for the run, such as -o my_model"
+        raise WrongUsage("no --out; expected a folder for the run, such as -o my_model")
     else:
         needs = "needs a recipe; train --data writes one, OUT/recipe.toml, that several processes can use"
-        wrong = _first_given({"--devices": devices, "--nodes": nodes}, needs)
-    if wrong is not None:
-        print(f"mddnet train: {wrong}", file=sys.stderr)
-        return 2
-    import os
+        _require_none({"--devices": devices, "--nodes": nodes}, needs)
 
+    # Imported after the flags are checked, so that usage errors are reported at once.
     from mddnet.train.processes import ONE_PROCESS, processes_of
 
     processes = processes_of(os.environ, devices, nodes)
     if recipe is not None:
         return _train_recipe(recipe, set_ or [], accelerator, processes)
     if processes != ONE_PROCESS:
-        print("mddnet train: --data runs in one process; use a recipe for several, see --devices", file=sys.stderr)
-        return 2
+        raise WrongUsage("--data runs in one process; use a recipe for several, see --devices")
     assert data is not None
     return _train_on_data(data, start, None if check else out, split, steps, set_ or [], accelerator)
 
 
-def _first_given(flags: Mapping[str, object], needs: str) -> str | None:
-    """Error message for the first flag with a value, or None."""
-    return next((f"{flag} {needs}" for flag, value in flags.items() if value), None)
+def _require_none(flags: Mapping[str, object], needs: str) -> None:
+    """WrongUsage for the first flag with a value."""
+    for flag, value in flags.items():
+        if value:
+            raise WrongUsage(f"{flag} {needs}")
 
 
 def _train_recipe(recipe: Path, overrides: Sequence[str], accelerator: str, processes: Processes) -> int:

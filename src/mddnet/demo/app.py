@@ -52,10 +52,10 @@ def _about(request: gr.Request) -> str:
     return text.replace("http://127.0.0.1:7860", address)
 
 
-def serve(jobs: Jobs, host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
-    """Start the page, and return it with its address; MddnetError if the port is in use. Port 0 selects a free one.
+def serve(jobs: Jobs, host: str, port: int) -> None:
+    """Serve the page until the process is interrupted or terminated; in the main thread only.
 
-    With ``block``, in the main thread only, wait until the process is interrupted or terminated.
+    MddnetError if the port is in use. Port 0 selects a free one.
     """
     page = build_page(jobs)
     try:
@@ -69,12 +69,10 @@ def serve(jobs: Jobs, host: str, port: int, block: bool = True) -> tuple[gr.Bloc
         )  # fmt: skip
     except OSError as error:
         raise MddnetError(f"cannot listen on {host}:{port} ({error}); choose another --port") from error
-    if block:
-        # SIGTERM stops the page like Ctrl+C, so that its files are removed
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        print(f"{TITLE}\n{url}\nStop with Ctrl+C.", flush=True)
-        page.block_thread()
-    return page, url
+    # SIGTERM stops the page like Ctrl+C, so that its files are removed
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    print(f"{TITLE}\n{url}\nStop with Ctrl+C.", flush=True)
+    page.block_thread()
 
 
 def _free_port(host: str) -> int:

@@ -12,14 +12,14 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mddnet.demo.page_maps import PageMaps, PointValues
-from mddnet.demo.pictures import Panel, metres
+from mddnet.demo.pictures import Panel
 from mddnet.demo.stack_view import StackView
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.point_cloud import FAR_OVER_NEAR, PointCloud
 from mddnet.predict.verdict import Verdict
+from mddnet.predict.words import CALL_WORDS, metres
 
 PLOT_SIZE = (640, 380)
-CALL_WORDS = {"good": "good", "partly": "partly right", "do_not_trust": "do not trust it"}
 COLOURS = {"front": "#4a8fe0", "behind": "#d9822b", "law": "#12a37a"}
 _TEMPLATES = Environment(
     loader=PackageLoader("mddnet.demo", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -39,7 +39,7 @@ def verdict_html(verdict: Verdict) -> str:
     known = [
         (name, judgement.call, CALL_WORDS[judgement.call], judgement.reason)
         for name, judgement in judged.items()
-        if judgement.call in CALL_WORDS
+        if judgement.call != "unknown"
     ]
     return str(_PARTS.verdict(known))
 

@@ -28,7 +28,6 @@ from mddnet.io.atomic import atomic_write
 from mddnet.predict.folder import Item, Settings, predict_item
 from mddnet.predict.output import MapFormat, save
 from mddnet.predict.point_cloud import PointCloud, glb_bytes, ply_bytes
-from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model
 from mddnet.types import Lens, Photo, UInt8Array
 
@@ -89,7 +88,8 @@ class Jobs:
             prediction, stem = self.model.predict(self._read(path, lens)), safe_stem(path.name)
             facts: dict[str, Any] = {}
             if wanted.formats:
-                facts = _read_json(_save(prediction, job, stem, wanted.formats))
+                anonymous = replace(prediction, photo=replace(prediction.photo, path=None))  # no path on this machine
+                facts = _read_json(save(anonymous, job, stem, wanted.formats)["facts"])
             if wanted.magnification is not None:
                 picture = refocused(page_maps(prediction, RENDER_SIDE_PX), wanted.magnification, wanted.point)
                 _save_picture(picture, job / f"{stem}.aperture_x{wanted.magnification:.3g}.png")
@@ -203,12 +203,6 @@ class Jobs:
         if isinstance(lens, TypedLens):
             return lens.added_to(photo)
         return photo if lens is None else replace(photo, lens=lens)
-
-
-def _save(prediction: Prediction, folder: Path, stem: str, formats: Sequence[MapFormat] = ("tiff",)) -> Path:
-    """Write a prediction, and return its facts file, without the path of the photo on this machine."""
-    anonymous = replace(prediction, photo=replace(prediction.photo, path=None))
-    return save(anonymous, folder, stem, formats)["facts"]
 
 
 def _save_picture(pixels: UInt8Array, path: Path, compress_level: int = 3) -> str:

@@ -25,8 +25,7 @@ RENDER_SIDE_PX = 2048  # largest long side of rendered pictures for download
 POINTER_SIDE_PX = PAGE_SIDE_PX // 2  # long side of the browser's grid of values, about that of the network's maps
 
 
-Point = tuple[float, float]
-"""x and y in a photo, as fractions of its width and height."""
+Point = tuple[float, float]  # x and y in a photo, as fractions of its width and height
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,12 +59,11 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """The refocused photo with its controls, and the text beside it."""
+    """The refocused photo with its controls."""
 
     hero: gr.ImageSlider
     factor: gr.Slider
     own: gr.Button
-    facts: gr.HTML
     point: list[Any]  # text, column and row
     show: gr.Button
 
@@ -93,7 +92,7 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
                     column = gr.Number(0, label="Column, px", minimum=0, precision=0, min_width=90, elem_id="column")
                     row = gr.Number(0, label="Row, px", minimum=0, precision=0, min_width=90, elem_id="row")
                 show = gr.Button("Focus there", size="sm", elem_id="show-values")
-    stage = _Stage(hero, factor, own, facts, [point, column, row], show)
+    stage = _Stage(hero, factor, own, [point, column, row], show)
     with gr.Tabs(elem_id="work", overflow_behavior="wrap"):
         with gr.Tab("Maps"):
             views = MapViews.create()

@@ -8,18 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
+from mddnet.color_maps import DEPTH_COLOURS, GREYS, SIGN_COLOURS, colours
 from mddnet.demo.page_maps import PageMaps
-from mddnet.predict.dioptres import MAX_DEPTH_M
 from mddnet.predict.point_cloud import PointCloud
 from mddnet.predict.texture import box_mean
+from mddnet.predict.words import metres
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 LINE_COLOUR = (0, 255, 170)
 HALO_COLOUR = (0, 0, 0)
 THIN_LINE_BELOW_PX = 700  # the line is thin in smaller pictures, which the page enlarges
 SMOOTH_SHARE = 0.012  # window for smoothing inverse depth before the line is drawn, as a share of the long side
-GREY_COLOURS: UInt8Array = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 VIEW_SIZE = (900, 600)  # width, height
 VIEW_BACKGROUND = 40
 VIEW_FILL = 0.85  # share of the picture that the cloud fills in the front view
@@ -52,13 +51,8 @@ def panels(maps: PageMaps, with_line: bool = True) -> dict[str, Panel]:
     return {
         "depth": panel(maps.inv_depth, (low, high), (f"inverse depth, {maps.unit}", *ends), DEPTH_COLOURS),
         "defocus": panel(maps.signed_defocus_px, (-most, most), defocus, SIGN_COLOURS),
-        "confidence": panel(maps.confidence, (0.0, 1.0), ("confidence", "0 none", "1 full"), GREY_COLOURS),
+        "confidence": panel(maps.confidence, (0.0, 1.0), ("confidence", "0 none", "1 full"), GREYS),
     }
-
-
-def metres(inv_depth: float) -> str:
-    """A metric inverse depth as text: ``1.25 m``, or ``infinity``."""
-    return f"{float(f'{1 / inv_depth:.3g}'):g} m" if inv_depth > 1.0 / MAX_DEPTH_M else "infinity"
 
 
 def focus_line(inv_depth: Float32Array, u_focus: float) -> BoolArray:

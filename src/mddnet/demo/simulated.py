@@ -23,7 +23,9 @@ PHOTO_FOCUS_M = 0.85  # of the example photo
 IMAGE_DISTANCE_PX = 1040.0
 TABLE_BELOW_M, HORIZON_PX, TABLE_END = 0.15, 96.0, 0.45  # the table ends at that inverse depth, 1/m
 WALL = 0.3  # inverse depth, 1/m
-BALLS = (  # x in metres, inverse depth of the centre in 1/m, radius in metres, colour of linear light
+Ball = tuple[float, float, float, tuple[float, float, float]]
+"""x in metres, inverse depth of the centre in 1/m, radius in metres, colour of linear light."""
+BALLS: tuple[Ball, ...] = (
     (-0.085, 2.0, 0.035, (0.75, 0.10, 0.06)),
     (0.02, 1.25, 0.05, (0.85, 0.50, 0.05)),
     (0.25, 0.95, 0.06, (0.06, 0.35, 0.55)),
@@ -60,19 +62,12 @@ def _surfaces(lamps: int) -> tuple[Surface, ...]:
     x -= WIDTH / 2
     y -= HORIZON_PX
     grain = smooth_noise((HEIGHT, WIDTH), 400, rng)
-    balls = [_ball(x, y, grain, *ball) for ball in BALLS]
+    balls = [_ball(x, y, grain, ball) for ball in BALLS]
     return (*balls, _table(x, y, grain, rng), _wall(x, y, grain, lamps, rng))
 
 
-def _ball(
-    x: Float32Array,
-    y: Float32Array,
-    grain: Float32Array,
-    x_m: float,
-    u: float,
-    radius_m: float,
-    colour: tuple[float, ...],
-) -> Surface:
+def _ball(x: Float32Array, y: Float32Array, grain: Float32Array, ball: Ball) -> Surface:
+    x_m, u, radius_m, colour = ball
     scale = IMAGE_DISTANCE_PX * u  # pixels per metre
     right, down = (x - x_m * scale) / scale, (y - (TABLE_BELOW_M - radius_m) * scale) / scale  # from the centre, metres
     distance = np.hypot(right, down) / radius_m

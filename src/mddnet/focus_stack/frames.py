@@ -71,16 +71,9 @@ def read_frames(
 ) -> StackFrames:
     """Read photos, or one video, into a file in the folder ``scratch``; MddnetError for fewer than two usable frames.
 
-    The size of most frames is that of all: larger frames of the same shape are resized, others are left out.
-
-    Args:
-        paths: photos, or one video.
-        scratch: an existing folder.
-        lens: facts that replace those of the files.
-        focus_m: focus distance of every photo, in the order of ``paths``.
-        threads: number of photos that are read at once.
-        step: is called for every frame.
-        sort: whether to sort the photos by time, else by name; False keeps the order of ``paths``.
+    The size of most frames is that of all: larger frames of the same shape are resized, others are left out. ``lens``
+    has facts that replace those of the files, ``focus_m`` the focus distance of every photo. ``sort`` orders the photos
+    by time, else by name; without it, the order of ``paths`` is kept.
     """
     if not paths:
         raise MddnetError("no photo; expected the photos of a focal stack, their folder, or a video")
@@ -208,7 +201,7 @@ def _in_time(paths: Sequence[Path]) -> list[Path]:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name.lower()) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", name.lower())]
 
 
 def _taken(path: Path) -> str:

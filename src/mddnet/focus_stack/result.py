@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mddnet.color_maps import DEPTH_COLOURS, colours
+from mddnet.color_maps import DEPTH_COLOURS, GREYS, colours
 from mddnet.focus_stack.frames import LeftOut
 from mddnet.io.atomic import plain_json
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.dioptres import depth_m_of
 from mddnet.predict.map_files import Map
 from mddnet.predict.output import (
-    OUTPUT_FORMAT,
     PREVIEW_SUFFIX,
     SHARP_SUFFIX,
     SaveFormat,
@@ -150,10 +149,6 @@ class StackResult:
         ]
         staging.put_facts(
             {
-                "mddnet_prediction": OUTPUT_FORMAT,
-                "mddnet": __version__,
-                "source": self.source,
-                "complete": True,
                 "width_px": width,
                 "height_px": height,
                 "unit": self.unit,
@@ -188,8 +183,7 @@ class StackResult:
             panels.append((picture, (title, "", ""), None))
         shown = Image.fromarray(colours(depth, low, high, DEPTH_COLOURS))
         panels.append((shown, (f"inverse depth, {self.unit}", *ends), DEPTH_COLOURS))
-        grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-        panels.append((Image.fromarray(colours(confidence, 0.0, 1.0, grey)), ("confidence", "0", "1"), grey))
+        panels.append((Image.fromarray(colours(confidence, 0.0, 1.0, GREYS)), ("confidence", "0", "1"), GREYS))
         return side_by_side(panels)
 
 

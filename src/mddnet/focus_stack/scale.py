@@ -59,12 +59,8 @@ def scale_of(positions_px: NDArray[np.float64], values: NDArray[np.float64], len
 
     The CoC between two planes of focus is the difference of their positions: position = kappa (u_0 - u). Known inverse
     depths (two or more) give kappa and u by least squares; one of them with f, N and pixel pitch does, too; the lens
-    alone gives the scale; otherwise u runs from 1 (nearest frame) to 0.
-
-    Args:
-        positions_px: (N,) rising, pixels of the frames.
-        values: (N,) stated inverse depths in 1/m, NaN where unknown.
-        lens: facts of the lens.
+    alone gives the scale; otherwise u runs from 1 (nearest frame) to 0. Positions, (N,), rise, in pixels of the frames;
+    ``values``, (N,), are the stated inverse depths in 1/m, NaN where unknown.
     """
     x = positions_px - positions_px[0]
     known = np.isfinite(values)

@@ -79,68 +79,64 @@ class Calibration:
 
 
 def calibration_of(config: Mapping[str, Any], path: Path) -> Calibration | None:
-    """The calibration in a model's configuration; None if there is none.
-
-    Raises:
-        ModelError: if the section is damaged.
-    """
+    """The calibration in a model's configuration; None if there is none. ModelError if the section is damaged."""
     if SECTION not in config:
         return None
-    reader = _Reader(path)
-    section = reader.fields(config[SECTION], SECTION, ("verdict", "expected_error", "camera_error"))
-    verdict = reader.fields(section["verdict"], "verdict", ("depth", "defocus"))
-    error = reader.fields(section["expected_error"], "expected_error", ("inv_depth", "defocus"))
-    camera = reader.fields(section["camera_error"], "camera_error", CAMERA_ERRORS)
-    return Calibration(
-        depth=reader.rule(verdict["depth"], "verdict.depth"),
-        defocus=reader.rule(verdict["defocus"], "verdict.defocus"),
-        inv_depth_error=reader.linear(error["inv_depth"], "expected_error.inv_depth", CELL_CUES),
-        defocus_error=reader.linear(error["defocus"], "expected_error.defocus", CELL_CUES),
-        camera_error=(
-            reader.number(camera["field_of_view"], "camera_error.field_of_view", 1.0, MOST),
-            reader.number(camera["median_depth"], "camera_error.median_depth", 1.0, MOST),
-        ),
+    try:
+        verdict, error, camera = _fields(config[SECTION], SECTION, "verdict", "expected_error", "camera_error")
+        depth, defocus = _fields(verdict, "verdict", "depth", "defocus")
+        inv_depth_error, defocus_error = _fields(error, "expected_error", "inv_depth", "defocus")
+        field_of_view, median_depth = _fields(camera, "camera_error", *CAMERA_ERRORS)
+        return Calibration(
+            depth=_rule(depth, "verdict.depth"),
+            defocus=_rule(defocus, "verdict.defocus"),
+            inv_depth_error=_linear(inv_depth_error, "expected_error.inv_depth", CELL_CUES),
+            defocus_error=_linear(defocus_error, "expected_error.defocus", CELL_CUES),
+            camera_error=(
+                _number(field_of_view, "camera_error.field_of_view", 1.0, MOST),
+                _number(median_depth, "camera_error.median_depth", 1.0, MOST),
+            ),
+        )
+    except _Wrong as wrong:
+        raise ModelError(f"{path}: {SECTION}: {wrong}: calibrate the model again, or remove {SECTION}") from None
+
+
+class _Wrong(Exception):
+    """A missing or unknown field, or a value out of range."""
+
+    def __init__(self, what: str, found: object, expected: str) -> None:
+        super().__init__(f"{what} is {display(found)}; expected {expected}")
+
+
+def _fields(value: Any, what: str, *names: str) -> list[Any]:
+    """The values of an object with exactly these fields."""
+    if not isinstance(value, dict) or set(value) != set(names):
+        found = sorted(value) if isinstance(value, dict) else value
+        raise _Wrong(what, found, f"an object with {', '.join(names)}")
+    return [value[name] for name in names]
+
+
+def _rule(value: Any, what: str) -> Rule:
+    score, spread, good, bad = _fields(value, what, "score", "spread", "good_from", "do_not_trust_below")
+    good_from = _number(good, f"{what}.good_from", 0.0, 1.0)
+    return Rule(
+        score=_linear(score, f"{what}.score", PHOTO_CUES),
+        spread=_number(spread, f"{what}.spread", LEAST_SPREAD, MOST),
+        good_from=good_from,
+        do_not_trust_below=_number(bad, f"{what}.do_not_trust_below", 0.0, good_from),
     )
 
 
-class _Reader:
-    """Strict reading: nothing missing, nothing unknown, finite numbers only."""
+def _linear(value: Any, what: str, cues: Iterable[str]) -> Linear:
+    constant, weights = _fields(value, what, "constant", "weights")
+    if not isinstance(weights, dict) or not set(weights) <= set(cues):
+        found = sorted(set(weights) - set(cues)) if isinstance(weights, dict) else weights
+        raise _Wrong(f"{what}.weights", found, f"an object of numbers for some of {', '.join(cues)}")
+    numbers = {name: _number(weight, f"{what}.weights.{name}", -MOST, MOST) for name, weight in weights.items()}
+    return Linear(_number(constant, f"{what}.constant", -MOST, MOST), numbers)
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
 
-    def fields(self, value: Any, what: str, names: tuple[str, ...]) -> Mapping[str, Any]:
-        if not isinstance(value, dict) or set(value) != set(names):
-            found = sorted(value) if isinstance(value, dict) else value
-            raise self._error(what, found, f"an object with {', '.join(names)}")
-        return value
-
-    def rule(self, value: Any, what: str) -> Rule:
-        rule = self.fields(value, what, ("score", "spread", "good_from", "do_not_trust_below"))
-        good_from = self.number(rule["good_from"], f"{what}.good_from", 0.0, 1.0)
-        return Rule(
-            score=self.linear(rule["score"], f"{what}.score", PHOTO_CUES),
-            spread=self.number(rule["spread"], f"{what}.spread", LEAST_SPREAD, MOST),
-            good_from=good_from,
-            do_not_trust_below=self.number(rule["do_not_trust_below"], f"{what}.do_not_trust_below", 0.0, good_from),
-        )
-
-    def linear(self, value: Any, what: str, cues: Iterable[str]) -> Linear:
-        linear = self.fields(value, what, ("constant", "weights"))
-        weights = linear["weights"]
-        if not isinstance(weights, dict) or not set(weights) <= set(cues):
-            found = sorted(set(weights) - set(cues)) if isinstance(weights, dict) else weights
-            raise self._error(f"{what}.weights", found, f"an object of numbers for some of {', '.join(cues)}")
-        constant = self.number(linear["constant"], f"{what}.constant", -MOST, MOST)
-        return Linear(constant, {k: self.number(v, f"{what}.weights.{k}", -MOST, MOST) for k, v in weights.items()})
-
-    def number(self, value: Any, what: str, low: float, high: float) -> float:
-        if not is_number(value) or not low <= value <= high:
-            raise self._error(what, value, f"a number from {low:g} to {high:g}")
-        return float(value)
-
-    def _error(self, what: str, found: object, expected: str) -> ModelError:
-        return ModelError(
-            f"{self._path}: {SECTION}: {what} is {display(found)}; expected {expected}: calibrate the model again, or "
-            f"remove {SECTION}"
-        )
+def _number(value: Any, what: str, low: float, high: float) -> float:
+    if not is_number(value) or not low <= value <= high:
+        raise _Wrong(what, value, f"a number from {low:g} to {high:g}")
+    return float(value)

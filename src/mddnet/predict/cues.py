@@ -48,18 +48,11 @@ CELL_CUES = {
 SIGN_WEIGHT_PX = 8.0
 PAIRS, PAIR_GAP = 4000, 0.1
 """Compared pairs of cells; they differ by more than this share of the 2-98 % range of inverse depth."""
-WINDOW = 9
-"""Width of the windows, cells."""
+WINDOW = 9  # width of the windows, cells
 
 
 def photo_cues(answers: FusionInput, fused: Fusion, half_depth: Float32Array) -> dict[str, float]:
-    """The cues of a photo, :data:`PHOTO_CUES`.
-
-    Args:
-        answers: what was fused.
-        fused: the result.
-        half_depth: (h', w'), the network's depth of the same photo at half the size.
-    """
+    """The cues of a photo, :data:`PHOTO_CUES`; ``half_depth`` is the network's depth of it at half the size."""
     depth, plane, coc_px = fused.evidence.depth, fused.evidence.plane, answers.coc_px
     weight = np.minimum(coc_px, np.float32(SIGN_WEIGHT_PX))
     entropy = sign_entropy(fused.cells.log_odds)

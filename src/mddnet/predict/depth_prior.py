@@ -23,12 +23,9 @@ from mddnet.photo.exr import read_exr_map
 from mddnet.predict.fusion import LEAST_GAIN, FusionInput, evidence_of, standardised
 from mddnet.types import Float32Array, InvDepthUnit, Lens, UInt8Array
 
-PRIOR_ERROR = 0.15
-"""Standard error of a prior, in mean absolute deviations of its inverse depth."""
-ASPECT_TOLERANCE = 0.02
-"""Largest difference between the aspect ratios of a prior and its photo, as a share."""
-INVERTED_GAIN = 3.0
-"""A prior is read the other way round if that explains the blur better by this log-likelihood."""
+PRIOR_ERROR = 0.15  # standard error of a prior, in mean absolute deviations of its inverse depth
+ASPECT_TOLERANCE = 0.02  # largest difference between the aspect ratios of a prior and its photo, as a share
+INVERTED_GAIN = 3.0  # a prior is read the other way round if that explains the blur better by this log-likelihood
 FILE_SUFFIXES = (".npy", ".png", ".tif", ".tiff", ".exr")
 
 
@@ -74,8 +71,7 @@ PriorSource = PriorLike | Callable[[UInt8Array], PriorLike]
 def prior_of(source: PriorSource, pixels: UInt8Array) -> DepthPrior:
     """The prior for a photo: an array of inverse depth, a file, a :class:`DepthPrior`, or a function of the photo.
 
-    Raises:
-        ImageError: if it cannot be read, or its aspect ratio is not that of the photo.
+    ImageError if it cannot be read, or its aspect ratio is not that of the photo.
     """
     found = source(pixels) if callable(source) else source
     if isinstance(found, str | os.PathLike):
@@ -94,9 +90,7 @@ def read_prior(path: Path) -> DepthPrior:
 
     Larger is nearer (inverse depth, any scale), as Depth Anything, ControlNet and Photoshop write it; but metres if the
     name has ``depth_m``, and 1/m for our own ``.inv_depth`` maps only if their unit is known, so relative here.
-
-    Raises:
-        ImageError: if it cannot be read.
+    ImageError if it cannot be read.
     """
     values = _values(path)
     if values.ndim == 3 and values.shape[2] in (1, 3, 4):
@@ -151,11 +145,7 @@ class FilePriors:
 
 
 def _prior_file(folder: Path, photo: Path) -> Path:
-    """The map of a photo in a folder: ``cup.depth.png`` or ``cup.png`` for cup.jpg, or another suffix.
-
-    Raises:
-        ImageError: if there is none.
-    """
+    """The map of cup.jpg in a folder, ``cup.depth.png``, ``cup.png`` or with another suffix; ImageError without one."""
     names = [f"{photo.stem}{middle}{suffix}" for middle in (".depth", ".depth_m", "") for suffix in FILE_SUFFIXES]
     for name in names:
         path = folder / name

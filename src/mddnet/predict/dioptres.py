@@ -10,27 +10,18 @@ import numpy as np
 from mddnet.optics import focus_z_from_sensor_plane_m, lens_kappa_px
 from mddnet.types import Float32Array, Lens, LensLawFit
 
-MAX_DEPTH_M = 1e4
-"""Farther points are at infinity: no photo tells 10 km from 20 km."""
-SHARP_DIAGONALS = 1500.0
-"""A point is sharp if its CoC is at most the diagonal over 1500, as usual in photography."""
+MAX_DEPTH_M = 1e4  # farther points are at infinity: no photo tells 10 km from 20 km
+SHARP_DIAGONALS = 1500.0  # a point is sharp if its CoC is at most the diagonal over 1500, as usual in photography
 
 
 @dataclass(frozen=True, slots=True)
 class DepthOfField:
-    """The range of distances in which a photo is sharp.
+    """The range of distances in which a photo is sharp, metres from the principal plane; they may be infinite."""
 
-    Attributes:
-        focus_m: distance of the plane of focus from the principal plane, metres; may be infinite.
-        near_m: nearest sharp distance, metres from the principal plane.
-        far_m: farthest sharp distance; may be infinite.
-        sharp_px: largest CoC diameter of a sharp point, pixels of the photo.
-    """
-
-    focus_m: float
+    focus_m: float  # the plane of focus
     near_m: float
     far_m: float
-    sharp_px: float
+    sharp_px: float  # largest CoC diameter of a sharp point, pixels of the photo
 
     def to_json(self) -> dict[str, float | str]:
         """The fields as JSON values; infinity is the string ``"inf"``."""
@@ -64,9 +55,7 @@ class MetricLaw:
 def metric_law(lens: Lens, pixel_scale: float = 1.0) -> MetricLaw | None:
     """The lens law in 1/m; None if the lens facts are not sufficient, or its focus distance is impossible.
 
-    Args:
-        lens: the lens, with the pixel pitch of a photo.
-        pixel_scale: pixels of the photo per pixel in which CoCs are counted.
+    CoCs are counted in pixels of ``pixel_scale`` pixels of the photo.
     """
     if lens.focus_m is None or lens.focal_mm is None or not lens.has_blur_scale:
         return None

@@ -17,7 +17,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
 from itertools import groupby
 from operator import attrgetter
@@ -61,12 +61,9 @@ PHOTO_SUFFIXES = (
     *(".heic", ".heif", ".hif", ".exr"),
 )
 """Suffixes of photos in a folder, in addition to raw files; a named file is read with any suffix."""
-LARGE_PIXELS = 40_000_000
-"""A photo with more pixels is processed alone, to limit the memory."""
-MAX_WORKERS = 8
-"""Largest number of photos that are processed at once, to limit the memory."""
-RANGE_FRAMES = 9
-"""Frames of a video that determine the colour range of all its previews."""
+LARGE_PIXELS = 40_000_000  # a photo with more pixels is processed alone, to limit the memory
+MAX_WORKERS = 8  # largest number of photos that are processed at once, to limit the memory
+RANGE_FRAMES = 9  # frames of a video that determine the colour range of all its previews
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,19 +205,11 @@ def expected_items(path: Path) -> int:
 
 
 def predict_files(model: Model, paths: Sequence[Path], settings: Settings, workers: int = 1) -> Iterator[Outcome]:
-    """Predict photos and videos, and save the results.
+    """Predict photos and videos, ``workers`` at once, and save the results; the outcomes have the order of the paths.
 
     Each worker processes a whole photo, since several networks on one core each are faster than one on all cores. An
-    error of a photo does not affect the others; a video ends with the first frame that fails.
-
-    Args:
-        model: the model.
-        paths: photos and videos.
-        settings: settings of all photos.
-        workers: number of photos that are processed at once.
-
-    Yields:
-        The outcomes, in the order of the paths. Numbers in file names have this order, too.
+    error of a photo does not affect the others; a video ends with the first frame that fails. Numbers in file names
+    have the order of the paths, too.
     """
     remove_abandoned(settings.out)
     yield from _with_films(_outcomes(model, paths, settings, workers))
@@ -265,19 +254,19 @@ def _outcomes(model: Model, paths: Sequence[Path], settings: Settings, workers: 
 
 def _with_films(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
     """The outcomes in their order; the text of the last frame of a video names the film of its previews."""
-    for path, group in groupby(outcomes, key=attrgetter("path")):
-        frames, last = list[Path](), None
-        for outcome in group:
+    for path, of_one in groupby(outcomes, key=attrgetter("path")):
+        if not is_video(path):
+            yield from of_one
+            continue
+        last, frames = None, list[Path]()
+        for outcome in of_one:
             if last is not None:
                 yield last
             last = outcome
-            if not is_video(path):
-                yield outcome
-                last = None
-            elif outcome.facts is not None:
+            if outcome.facts is not None:
                 frames.append(outcome.facts)
-        if last is not None:
-            yield from _and_film(last, frames)
+        assert last is not None  # no group is empty
+        yield from _and_film(last, frames)
 
 
 def _and_film(last: Outcome, frames: Sequence[Path]) -> Iterator[Outcome]:
@@ -286,8 +275,7 @@ def _and_film(last: Outcome, frames: Sequence[Path]) -> Iterator[Outcome]:
         if frames:
             film = save_preview_film(last.path, frames)
             if last.facts is not None:
-                said = f"{last.text}\n{last.path}: film of {len(frames)} previews -> {film}"
-                last = Outcome(last.path, said, last.facts)
+                last = replace(last, text=f"{last.text}\n{last.path}: film of {len(frames)} previews -> {film}")
         yield last
     except (MddnetError, OSError) as error:
         yield last
@@ -319,12 +307,8 @@ def predict_item(
 ) -> Outcome:
     """Read, predict and save one photo or frame, unless its results exist.
 
-    Args:
-        model: the model.
-        item: the photo or frame.
-        settings: settings of all photos.
-        turn: event to wait for before a stem is claimed, so that numbers have the order of the photos.
-        claimed: event to set when the stem is claimed.
+    It waits for ``turn`` before it claims a stem, so that numbers have the order of the photos; then it sets
+    ``claimed``.
     """
     try:
         facts = _existing_facts(model, item, settings)
@@ -346,12 +330,15 @@ def predict_item(
         return Outcome(item.path, saved_summary(item.name, prediction, files, settings.verbose), files["facts"])
     except Exception as error:
         # Whatever is wrong with one photo, the others follow.
-        if isinstance(error, MemoryError):
-            reason = "not enough memory"
-        else:
-            reason = str(error) if isinstance(error, MddnetError) else _reason(error)
-        named = reason.startswith(str(item.path))
-        return Outcome(item.path, reason if named else f"{item.path}: {reason}", None)
+        return Outcome(item.path, error_text(item.path, error), None)
+
+
+def error_text(path: Path, error: Exception) -> str:
+    """The error of a photo, with its name."""
+    if isinstance(error, MemoryError):
+        return f"{path}: not enough memory"
+    reason = str(error) if isinstance(error, MddnetError) else _reason(error)
+    return reason if reason.startswith(str(path)) else f"{path}: {reason}"
 
 
 def _identity(frame: Photo) -> Photo:
@@ -432,19 +419,11 @@ class VideoRanges:
 def predict_on_ray(
     address: str, model: str, paths: Sequence[Path], settings: Settings, threads: int = 1
 ) -> Generator[Outcome]:
-    """:func:`predict_files` on a Ray cluster, with one call per file.
+    """:func:`predict_files` on a Ray cluster at an address, with one call on ``threads`` cores per file.
 
-    Inputs with one name are numbered here, in order, so that file names do not depend on the speed of the machines.
-
-    Args:
-        address: of the cluster.
-        model: as for :func:`mddnet.load`; a path must be valid on all machines.
-        paths: photos and videos, absolute.
-        settings: settings of all photos; ``out`` is absolute.
-        threads: processor cores per file.
-
-    Yields:
-        The outcomes, in the order of completion.
+    Model, photos and the folder for the results have the same absolute paths on all machines. Inputs with one name are
+    numbered here, in order, so that file names do not depend on the speed of the machines. The outcomes have the order
+    of completion.
     """
     out = settings.out
     out.mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,7 @@ SHARP_SHARE = 0.9
 """Almost everything is sharp if the CoC is below the first, in pixels of the network's image, in this share of it."""
 ONE_BLUR_SHARE = 0.15
 """Everything is blurred by one amount if the 10th and 90th percentiles of the CoC differ by less than this share."""
-SMALL_PX = 256
-"""The second pass of a smaller photo sees hardly anything else."""
+SMALL_PX = 256  # the second pass of a smaller photo sees hardly anything else
 
 
 def verdict_of(
@@ -33,15 +32,10 @@ def verdict_of(
     computed_bokeh: str = "",
     of_prior: bool = False,
 ) -> Verdict:
-    """The verdict on a prediction.
+    """The verdict on a prediction: what was fused, the result, and the cues of the photo.
 
-    Args:
-        calibration: of the model.
-        cues: of the photo, :func:`~mddnet.predict.cues.photo_cues`.
-        answers: what was fused.
-        fused: the result.
-        computed_bokeh: what in the metadata says that the blur was computed; "" if nothing.
-        of_prior: whether the depth is that of a depth prior.
+    ``computed_bokeh`` says what in the metadata shows that the blur was computed; ``of_prior``, whether the depth is
+    that of a depth prior.
     """
     limits = _limits(answers, computed_bokeh)
     seen = _what_is_seen(answers, fused)

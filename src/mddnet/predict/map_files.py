@@ -33,8 +33,7 @@ ERROR_SHARE = 0.1
 RANGE_SHARE, METRES_SHARE = 2.0**-9, 2.0**-8
 """And by at most this share of the map's range, or of the value of metres, so that slopes stay smooth."""
 CONFIDENCE_STEP = 5  # of 255
-ERROR_MAP_SHARE = 0.02
-"""A map of errors is rounded by at most this share of each."""
+ERROR_MAP_SHARE = 0.02  # a map of errors is rounded by at most this share of each
 RANGE_ROWS = 32  # rows that give the range
 EXPONENT = np.uint32(0x7F800000)  # bits of a float32
 STEP_LIMITS = (2.0**-60, 2.0**60)

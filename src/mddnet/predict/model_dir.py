@@ -58,8 +58,7 @@ class ModelDir:
 def open_model_dir(reference: str | os.PathLike[str]) -> ModelDir:
     """Find a model by name, folder, .zip or hub id, and read its configuration.
 
-    Raises:
-        ModelError: if there is no such model, or it is incomplete, damaged or of another format.
+    ModelError if there is no such model, or it is incomplete, damaged or of another format.
     """
     folder = model_folder(reference)
     path = folder / CONFIG_FILE

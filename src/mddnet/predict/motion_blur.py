@@ -15,14 +15,10 @@ from mddnet.types import Float32Array, UInt8Array
 
 BANDS = ((0.02, 0.05), (0.05, 0.10), (0.10, 0.18), (0.18, 0.28), (0.28, 0.42))
 """Rings of spatial frequency, cycles per pixel."""
-FINE_BANDS = slice(2, None)
-"""The rings in which the direction of the motion is sought."""
-DIRECTIONS = 18
-"""Directions of spatial frequency, over half a turn."""
-LEAST_POWER = 1e-7
-"""Added to the power, grey values in [0, 1]: well below the noise of a photo."""
-LEAST_SIDE_PX = 64
-"""Smaller images are not judged: their rings hold too few frequencies."""
+FINE_BANDS = slice(2, None)  # the rings in which the direction of the motion is sought
+DIRECTIONS = 18  # directions of spatial frequency, over half a turn
+LEAST_POWER = 1e-7  # added to the power, grey values in [0, 1]: well below the noise of a photo
+LEAST_SIDE_PX = 64  # smaller images are not judged: their rings hold too few frequencies
 WEIGHTS = (
     0.2393, 0.2135, -1.022, -1.205, -0.5093, 0.1655, -0.3637, -0.3188, 0.9862, -0.1682, -0.6145, -1.281, -0.1397,
     -0.6008, -11.71,

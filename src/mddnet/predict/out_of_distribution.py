@@ -8,8 +8,7 @@ import numpy as np
 
 from mddnet.types import UInt8Array
 
-OUT_OF_DISTRIBUTION = "The photo is unlike those that the model was trained on"
-"""Start of the note."""
+OUT_OF_DISTRIBUTION = "The photo is unlike those that the model was trained on"  # start of the note
 BLACK, WHITE = 4, 251
 SAMPLED_ROWS = 256
 """Every second row of an image with more rows is used."""

@@ -148,38 +148,21 @@ def save(
 ) -> dict[str, Path]:
     """Write the maps, a preview and the facts of a prediction.
 
-    Formats of maps:
-
-    - ``tiff``: float32, unit in the description; confidence 8-bit. Deflated, and every value is rounded by at most a
-      tenth of its error and 1/512 of the map's range. ``full`` writes the exact values, seven times as large.
-    - ``png``: 16-bit grey, ``value = offset + scale * code``, with offset, scale and unit in the file (text chunk
-      ``mddnet``) and in the ``.json``; confidence 8-bit.
-    - ``npy``: float32.
-    - ``exr``: float32, channel ``Y``, quantity and unit as attributes; needs the extra ``formats``.
-
-    Formats of derived results:
-
-    - ``mask``: the CoC diameter as a 16-bit grey TIFF for photo editors, with its scale in the file.
-    - ``depth``: inverse depth as a 16-bit grey PNG, near is white, for Blender, ControlNet and Photoshop.
-    - ``ply``, ``glb``: the photo as a point cloud, in metres if the unit is ``"1/m"``.
-    - ``mesh``: the photo as a textured surface in a GLB file, in the same unit.
-    - ``stereo``, ``anaglyph``: a side-by-side pair and a red-cyan picture, as JPEG.
-    - ``parallax``: a clip of 3 seconds with a moving camera, as MP4; needs PyAV (extra ``formats``) or OpenCV.
-    - ``preview``: the preview, which is always written: alone, nothing but that and the facts.
-
-    ``defocus_px`` is not written: it is the absolute value of ``signed_defocus_px``.
-    The files of ``cup.jpg`` are ``cup.inv_depth.tiff`` and so on, or ``cup_2.inv_depth.tiff`` if another photo has
-    those. Saving the same photo again replaces its files. Only a few rows of a map are in memory at a time, except for
-    ``png`` and ``exr``, whose libraries need a whole map.
+    The formats are those of ``mddnet predict --formats``, which docs/formats.md describes: of maps ``tiff``, ``png``,
+    ``npy`` and ``exr``; derived ones ``mask``, ``depth``, ``ply``, ``glb``, ``mesh``, ``stereo``, ``anaglyph`` and
+    ``parallax``; and ``preview``, which is always written: alone, nothing but that and the facts. The files of
+    ``cup.jpg`` are ``cup.inv_depth.tiff`` and so on, or ``cup_2.inv_depth.tiff`` if another photo has those. Saving the
+    same photo again replaces its files. Only a few rows of a map are in memory at a time, except for ``png`` and
+    ``exr``, whose libraries need a whole map.
 
     Args:
         prediction: the prediction.
         folder: created if missing.
         stem: name before the suffixes; by default that of the photo's file, or ``image``.
-        formats: of :data:`SAVE_FORMATS`, at least one, or their names with commas; MddnetError for an unknown one or a
-            missing package.
+        formats: at least one, or their names with commas; MddnetError for an unknown one or a missing package.
         fixed_range: colour range of the preview; None is that of the prediction.
-        full: whether TIFF files have the exact values.
+        full: whether TIFF files have the exact values, seven times as large, instead of values that are rounded by at
+            most a tenth of their error and 1/512 of the map's range.
         maps_at: size of the maps: that of the photo, or of the network's maps; the CoC is in pixels of the photo.
 
     Returns:
@@ -203,10 +186,10 @@ def save(
 class Staging:
     """Files of one stem that are being written: their final paths, sizes and checksums."""
 
-    def __init__(self, stem: Path, files: StagedFiles) -> None:
+    def __init__(self, stem: Path, source: str, files: StagedFiles) -> None:
         self.written: dict[str, Path] = {}
         self.checksums: dict[str, dict[str, int]] = {}
-        self._stem, self._files = stem, files
+        self._stem, self._source, self._files = stem, source, files
 
     def put(self, key: str, ending: str, write: Callable[[BinaryIO], object]) -> None:
         """Write a file to a temporary one; its name will be that of the stem with ``ending``."""
@@ -217,7 +200,13 @@ class Staging:
     def put_facts(self, facts: Mapping[str, object]) -> None:
         """Write the ``.json``, last."""
         names = {key: path.name for key, path in self.written.items()}
-        whole = {**facts, "files": names, "checksums": dict(self.checksums)}
+        head = {
+            "mddnet_prediction": OUTPUT_FORMAT,
+            "mddnet": __version__,
+            "source": self._source,
+            "complete": True,
+        }
+        whole = {**head, **facts, "files": names, "checksums": dict(self.checksums)}
         text = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
         # The bytes of a name that are not UTF-8 are lone surrogates, which JSON escapes as Python does.
         self.put("facts", FACTS_SUFFIX, lambda stream: stream.write(text.encode(errors="backslashreplace")))
@@ -232,7 +221,7 @@ def save_staged(folder: Path, stem: str, source: str, stage: Callable[[Staging],
             stem = claim_stem(folder, stem, source)
             with writing_into(folder):
                 earlier = read_facts(folder / (stem + FACTS_SUFFIX))
-                staging = Staging(folder / stem, staged)
+                staging = Staging(folder / stem, source, staged)
                 stage(staging)
                 with FolderLock(folder, "predict", LOCK_PATIENCE_S):
                     atomic_write_text(staging.written["facts"], _claim(source))
@@ -436,11 +425,11 @@ def put_map(staging: Staging, one: Map, formats: Sequence[str], key: str | None 
             staging.put(full, map_name("", key, name), partial(MAP_WRITERS[name], one))
 
 
-def put_points(staging: Staging, cloud: PointCloud, formats: Sequence[str]) -> dict[str, object]:
+def put_points(staging: Staging, cloud: PointCloud, formats: Sequence[SaveFormat]) -> dict[str, object]:
     """Write a point cloud in those of the formats that are formats of points; returns its facts."""
     for name in formats:
         if name in POINT_FORMATS:
-            put_bytes(staging, f"points.{name}", map_name("", "points", name), POINT_FORMATS[name](cloud))
+            put_bytes(staging, f"points.{name}", first_file("", name), POINT_FORMATS[name](cloud))
     return cloud.to_json()
 
 
@@ -480,11 +469,7 @@ def _facts(prediction: Prediction) -> dict[str, object]:
     unknown = {} if focus.found else {"u_focus": None, "kappa_px": None}  # JSON has no NaN
     pinhole = camera_of(prediction.lens, prediction.unit, focus, prediction.size, prediction.camera)
     return {
-        "mddnet_prediction": OUTPUT_FORMAT,
-        "mddnet": __version__,
-        "source": source_of(prediction.photo),
         "content": content_of(prediction.photo.path),
-        "complete": True,
         "width_px": width,
         "height_px": height,
         "model": {"name": prediction.model, "version": prediction.model_version},

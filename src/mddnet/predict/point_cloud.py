@@ -258,10 +258,7 @@ def glb_bytes(cloud: PointCloud) -> bytes:
 
     ``asset.extras`` has unit, axes and camera, as in the ``.json`` of a prediction.
     """
-    primitive = {"attributes": {"POSITION": 0, "COLOR_0": 1}, "mode": GLTF_POINTS, "material": 0}
-    colours = linear_from_srgb8(cloud.colours)
-    accessors = [_positions_accessor(cloud.positions), {"bufferView": 1, **_floats(colours)}]
-    return _glb(primitive, accessors, [cloud.positions.astype("<f4"), colours.astype("<f4")], {}, cloud.to_json())
+    return _glb({"POSITION": cloud.positions, "COLOR_0": linear_from_srgb8(cloud.colours)}, cloud.to_json())
 
 
 def mesh_bytes(mesh: Mesh) -> bytes:
@@ -271,17 +268,6 @@ def mesh_bytes(mesh: Mesh) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, format="JPEG", quality=TEXTURE_QUALITY, subsampling=0)
     jpeg = stream.getvalue() + b"\0" * (-stream.tell() % 4)  # buffer views start at multiples of 4
-    primitive = {"attributes": {"POSITION": 0, "TEXCOORD_0": 1}, "indices": 2, "material": 0}
-    accessors = [
-        _positions_accessor(mesh.positions),
-        {"bufferView": 1, **_floats(mesh.texture_at)},
-        {"bufferView": 2, "componentType": GLTF_UINT, "count": mesh.faces.size, "type": "SCALAR"},
-    ]
-    texture = {
-        "images": [{"bufferView": 3, "mimeType": "image/jpeg"}],
-        "samplers": [{"wrapS": 33071, "wrapT": 33071}],  # clamped to the edge
-        "textures": [{"source": 0, "sampler": 0}],
-    }
     extras: dict[str, object] = {
         "unit": "m" if mesh.metric else "relative",
         "axes": AXES,
@@ -289,41 +275,54 @@ def mesh_bytes(mesh: Mesh) -> bytes:
         "triangles": len(mesh.faces),
         "camera": asdict(mesh.camera),
     }
-    arrays = [mesh.positions.astype("<f4"), mesh.texture_at.astype("<f4"), mesh.faces.astype("<u4")]
-    return _glb(primitive, accessors, [*arrays, np.frombuffer(jpeg, np.uint8)], texture, extras)
-
-
-def _floats(values: Float32Array) -> dict[str, Any]:
-    return {"componentType": GLTF_FLOAT, "count": len(values), "type": f"VEC{values.shape[1]}"}
-
-
-def _positions_accessor(positions: Float32Array) -> dict[str, Any]:
-    ends = {"min": positions.min(axis=0).tolist(), "max": positions.max(axis=0).tolist()}
-    return {"bufferView": 0, **_floats(positions), **ends}
+    vertices = {"POSITION": mesh.positions, "TEXCOORD_0": mesh.texture_at}
+    return _glb(vertices, extras, mesh.faces, np.frombuffer(jpeg, np.uint8))
 
 
 def _glb(
-    primitive: dict[str, Any],
-    accessors: list[dict[str, Any]],
-    arrays: list[NDArray[Any]],
-    texture: dict[str, Any],
+    vertices: dict[str, Float32Array],
     extras: dict[str, object],
+    faces: NDArray[np.uint32] | None = None,
+    picture: UInt8Array | None = None,
 ) -> bytes:
-    """A binary glTF 2.0 file with one unlit primitive; each array, of a multiple of 4 bytes, is one buffer view."""
-    views, offset = list[dict[str, Any]](), 0
-    for number, array in enumerate(arrays):
-        view: dict[str, Any] = {"buffer": 0, "byteOffset": offset, "byteLength": array.nbytes}
-        if number < len(accessors):
-            view["target"] = GLTF_INDEX_BUFFER if number == primitive.get("indices") else GLTF_ARRAY_BUFFER
-        views.append(view)
-        offset += array.nbytes
-    material: dict[str, Any] = {
-        "extensions": {"KHR_materials_unlit": {}},
-        "pbrMetallicRoughness": {"metallicFactor": 0.0},
-    }
-    if texture:
-        material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
+    """A binary glTF 2.0 file with one unlit primitive: points, or triangles with a JPEG file as their texture.
+
+    Each array has a multiple of 4 bytes, and is one buffer view. The first one of ``vertices`` is the positions.
+    """
+    arrays: list[NDArray[Any]] = [values.astype("<f4") for values in vertices.values()]
+    accessors: list[dict[str, Any]] = [
+        {"bufferView": number, "componentType": GLTF_FLOAT, "count": len(values), "type": f"VEC{values.shape[1]}"}
+        for number, values in enumerate(arrays)
+    ]
+    accessors[0] |= {"min": arrays[0].min(axis=0).tolist(), "max": arrays[0].max(axis=0).tolist()}
+    targets = [GLTF_ARRAY_BUFFER] * len(arrays)
+    primitive: dict[str, Any] = {"attributes": {name: number for number, name in enumerate(vertices)}}
+    surface: dict[str, Any] = {"metallicFactor": 0.0}
+    material: dict[str, Any] = {"extensions": {"KHR_materials_unlit": {}}, "pbrMetallicRoughness": surface}
+    texture: dict[str, Any] = {}
+    if faces is None:
+        primitive["mode"] = GLTF_POINTS
+    else:
+        primitive["indices"] = number = len(arrays)
+        accessors.append({"bufferView": number, "componentType": GLTF_UINT, "count": faces.size, "type": "SCALAR"})
+        arrays.append(faces.astype("<u4"))
+        targets.append(GLTF_INDEX_BUFFER)
+    if picture is not None:
+        surface["baseColorTexture"] = {"index": 0}
         material["doubleSided"] = True
+        texture = {
+            "images": [{"bufferView": len(arrays), "mimeType": "image/jpeg"}],
+            "samplers": [{"wrapS": 33071, "wrapT": 33071}],  # clamped to the edge
+            "textures": [{"source": 0, "sampler": 0}],
+        }
+        arrays.append(picture)
+    primitive["material"] = 0
+    views, offset = list[dict[str, Any]](), 0
+    for array in arrays:
+        views.append({"buffer": 0, "byteOffset": offset, "byteLength": array.nbytes})
+        offset += array.nbytes
+    for view, target in zip(views, targets, strict=False):
+        view["target"] = target
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": f"mddnet {__version__}", "extras": extras},
         "scene": 0,

@@ -30,8 +30,7 @@ from mddnet.predict.resampling import box_downsampled
 from mddnet.predict.verdict import UNKNOWN, Verdict
 from mddnet.types import MAP_STRIDE, Photo, UInt8Array
 
-SMALL_SIDE_PX = 64
-"""A photo with a shorter long side is upsampled to this; larger photos are never upsampled."""
+SMALL_SIDE_PX = 64  # a photo with a shorter long side is upsampled to this; larger photos are never upsampled
 MAX_ASPECT = 32
 REFINE_SCALE = 2
 """Resolution of the second pass over that of the first."""
@@ -286,10 +285,7 @@ def _is_closed(image: Image.Image) -> bool:
 def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     """Height and width of the network's image: the size of the photo, downsampled to ``long_side``.
 
-    The short side is at least 32 px, and the long side at least 64 px.
-
-    Raises:
-        ImageError: if the aspect ratio is above 32.
+    The short side is at least 32 px, and the long side at least 64 px. ImageError for an aspect ratio above 32.
     """
     longer, shorter = max(height, width), min(height, width)
     if longer > MAX_ASPECT * shorter:

@@ -104,11 +104,7 @@ def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> 
     blur_picture = Image.blend(faded, blur_picture, shown.blur_colour)
     panels: tuple[Panel, ...] = (
         (photo, ("photo, {1} x {0} px".format(*prediction.size), "", ""), None),
-        (
-            depth_picture,
-            ("depth; grey: not trusted", *_depth_ends(prediction, shown)),
-            DEPTH_COLOURS,
-        ),
+        (depth_picture, ("depth; grey: not trusted", *_depth_ends(prediction, shown)), DEPTH_COLOURS),
         (
             blur_picture,
             ("blur; white: sharp, grey: side unknown", f"{pixels(most)} in front", f"{pixels(most)} behind"),

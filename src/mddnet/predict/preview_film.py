@@ -14,18 +14,9 @@ from PIL import Image
 from mddnet.io.part_file import writing_into
 from mddnet.photo.video import frame_rate
 from mddnet.predict.film import write_film
-from mddnet.predict.output import (
-    FILM_SUFFIX,
-    OUTPUT_FORMAT,
-    PREVIEW_SUFFIX,
-    Staging,
-    content_of,
-    find_saved,
-    save_staged,
-)
+from mddnet.predict.output import FILM_SUFFIX, PREVIEW_SUFFIX, Staging, content_of, find_saved, save_staged
 from mddnet.predict.preview import panel_size, sheet_size
 from mddnet.types import UInt8Array
-from mddnet.version import __version__
 
 MOST_RATE = 60
 
@@ -34,14 +25,8 @@ def save_preview_film(path: Path, frames: Sequence[Path]) -> Path:
     """Write the film of a video's previews next to them, as ``clip.preview.mp4`` with its facts in ``clip.json``.
 
     An undamaged film of the same previews is kept. The previews of a video have one colour range; the words below them,
-    which differ from frame to frame, are left out.
-
-    Args:
-        path: the video.
-        frames: the facts files of its frames, in order.
-
-    Raises:
-        MddnetError: if the film cannot be written.
+    which differ from frame to frame, are left out. ``frames`` are the facts files of its frames, in order. MddnetError
+    if the film cannot be written.
     """
     folder, previews = frames[0].parent, [frame.with_suffix(PREVIEW_SUFFIX) for frame in frames]
     with writing_into(folder):
@@ -52,16 +37,7 @@ def save_preview_film(path: Path, frames: Sequence[Path]) -> Path:
         size = json.loads(frames[0].read_text(encoding="utf-8"))
         sheet = sheet_size(panel_size((size["height_px"], size["width_px"])))
     rate = max(1, min(MOST_RATE, round(frame_rate(path))))
-    facts = {
-        "mddnet_prediction": OUTPUT_FORMAT,
-        "mddnet": __version__,
-        "source": str(path.resolve()),
-        "content": content_of(path),
-        "complete": True,
-        "frames": len(previews),
-        "rate_hz": rate,
-        "previews_crc32": state,
-    }
+    facts = {"content": content_of(path), "frames": len(previews), "rate_hz": rate, "previews_crc32": state}
 
     def stage(staging: Staging) -> None:
         staging.put("film", FILM_SUFFIX, partial(write_film, frames=_pictures(previews, sheet), rate=rate))

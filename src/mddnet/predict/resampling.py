@@ -7,8 +7,7 @@ from PIL import Image
 
 from mddnet.types import Float32Array
 
-STRIP_ROWS = 256
-"""Rows per strip: 12 megabytes for a photo with 12000 columns."""
+STRIP_ROWS = 256  # rows per strip: 12 megabytes for a photo with 12000 columns
 
 
 def upsampled_rows(values: Float32Array, size: tuple[int, int], start: int, stop: int) -> Float32Array:

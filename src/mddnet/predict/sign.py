@@ -19,21 +19,16 @@ from mddnet.types import Float32Array
 CALIBRATED_ODDS = 0.5
 """Factor that calibrates the network's log-odds: on training locations, log-odds of 2 to 3 are right in 79 of 100
 pixels of focal stacks, those of 4 to 6 in 91."""
-MAX_LOG_ODDS = 4.0
-"""Limit of the log-odds by each kind of evidence: odds of 55 to 1."""
-SURE_LOG_ODDS = 16.0
-"""Largest reduction of the log-odds for a CoC that is impossible behind the plane of focus."""
-VISIBLE_PX = 4.0
-"""The network's log-odds count in proportion to the CoC below this: little blur hardly shows its sign."""
+MAX_LOG_ODDS = 4.0  # limit of the log-odds by each kind of evidence: odds of 55 to 1
+SURE_LOG_ODDS = 16.0  # largest reduction of the log-odds for a CoC that is impossible behind the plane of focus
+VISIBLE_PX = 4.0  # the network's log-odds count in proportion to the CoC below this: little blur hardly shows its sign
 USUAL_DEPTH_M, DEPTH_SPREAD, DEPTH_TAIL = 1.0, 0.8, 3.0
 """Prior over distances: Student's t of the logarithm, its middle, scale and degrees of freedom."""
-SPREAD_IN_SCENE = 0.5
-"""Scale of the logarithm of the distances of one scene about its median."""
+SPREAD_IN_SCENE = 0.5  # scale of the logarithm of the distances of one scene about its median
 PRIOR_WEIGHT = 0.25
 """Weight of the log-odds by the prior over distances: those of the cells of a scene are much the same. Scenes wholly on
 one side are better with more of it, close-ups with less."""
-LEAST_INV_DEPTH = 0.003
-"""Farther than 1/0.003 m is all the same to the prior."""
+LEAST_INV_DEPTH = 0.003  # farther than 1/0.003 m is all the same to the prior
 
 
 def network_log_odds(sign_logit: Float32Array, coc_px: Float32Array) -> Float32Array:
@@ -43,16 +38,11 @@ def network_log_odds(sign_logit: Float32Array, coc_px: Float32Array) -> Float32A
 
 
 def lens_log_odds(blur: Blur, law: MetricLaw | None, camera: CameraEstimate | None = None) -> Float32Array:
-    """Log-odds by the lens; 0 if it is not known.
+    """Log-odds by the lens for (h, w) CoCs, with the law in 1/m, in pixels of the network's image; 0 without a law.
 
     A CoC above that of infinity, kappa u_focus, cannot be behind the plane of focus: the log-odds fall by the square of
     the excess over the error. Otherwise the probability densities of inverse depth at u_focus -+ c / kappa decide,
-    as far as the CoC is larger than its error.
-
-    Args:
-        blur: (h, w) CoCs in pixels of the network's image.
-        law: the lens law in 1/m and the same pixels.
-        camera: by the scene; its median depth is the middle of the prior over distances.
+    as far as the CoC is larger than its error. The middle of the prior over distances is the median depth by the scene.
     """
     if law is None:
         return np.zeros_like(blur.px)
@@ -82,12 +72,8 @@ def scene_log_odds(
 ) -> Float32Array:
     """Log-odds by the scene's inverse depth, within +-4: that of two normal distributions at u_focus -+ away.
 
-    Args:
-        scene_u: (h, w), inverse depth by the scene.
-        scene_sigma: (h, w), its error.
-        u_focus: the plane of focus, in the same unit.
-        away: (h, w), distance from the plane of focus by the blur, c / kappa.
-        away_sigma: (h, w), its error.
+    ``away``, (h, w), is the distance from the plane of focus by the blur, c / kappa, in the unit of the scene's; sigmas
+    are the errors.
     """
     variance = scene_sigma * scene_sigma + away_sigma * away_sigma
     odds = np.float32(2) * (np.float32(u_focus) - scene_u) * away / variance

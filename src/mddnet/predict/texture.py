@@ -17,10 +17,9 @@ HALF_EVIDENCE = 0.02
 
 
 def texture_evidence(pixels: UInt8Array) -> Float32Array:
-    """Evidence in [0, 1) from the local standard deviation of grey: s / (s + 0.02), in windows of 17 px.
+    """Evidence in [0, 1) from the local standard deviation s of grey: s / (s + 0.02), in windows of 17 px.
 
-    Args:
-        pixels: (H, W, 3) uint8, at network resolution.
+    The (H, W, 3) uint8 pixels are at network resolution.
     """
     # Unsigned sums may wrap around; their differences are still exact below 2^32.
     grey = pixels.sum(axis=2, dtype=np.uint32)

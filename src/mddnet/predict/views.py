@@ -7,7 +7,7 @@ inverse depth, whose scale is unknown, is as good as metric: the displacement of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,10 @@ DUBOIS_RIGHT = np.array([[-0.011, -0.032, -0.007], [0.377, 0.761, 0.009], [-0.02
 def stereo_pair(prediction: Prediction) -> tuple[UInt8Array, UInt8Array]:
     """The views of the left and the right eye, (H, W, 3) each; what was in focus appears on the screen."""
     height, width = prediction.size
-    pixels, levels = prediction.photo.pixels, _Levels(prediction)
+    pixels, levels = prediction.photo.pixels, _levels_of(prediction)
     left, right = np.empty_like(pixels), np.empty_like(pixels)
     for start, stop in strips(height):
-        level = levels.of(prediction.rows("inv_depth", start, stop))
+        level = levels(prediction.rows("inv_depth", start, stop))
         for view, side in ((left, 0.5), (right, -0.5)):
             view[start:stop] = shifted_view(pixels[start:stop], level, side * STEREO_SHARE * width)
     return left, right
@@ -60,7 +60,7 @@ def parallax_clip(prediction: Prediction) -> Iterator[UInt8Array]:
     scale = min(1.0, CLIP_SIDE_PX / max(height, width))
     size = max(2, round(width * scale)), max(2, round(height * scale))
     pixels = np.asarray(Image.fromarray(prediction.photo.pixels).resize(size, Image.Resampling.LANCZOS))
-    level = _Levels(prediction).of(prediction.fitted("inv_depth", size))
+    level = _levels_of(prediction)(prediction.fitted("inv_depth", size))
     reach_px = PARALLAX_SHARE / 2 * size[0]
     margin = math.ceil(reach_px * float(np.abs(level[:, [0, -1]]).max()))  # beyond the sides of the photo
     columns = slice(margin, margin + (size[0] - 2 * margin) // 2 * 2)
@@ -70,18 +70,12 @@ def parallax_clip(prediction: Prediction) -> Iterator[UInt8Array]:
         yield shifted_view(pixels, level, shift_px)[: size[1] // 2 * 2, columns]
 
 
-class _Levels:
-    """Inverse depth mapped to a range of 1, and 0 for what was in focus (the middle, if that is unknown)."""
-
-    def __init__(self, prediction: Prediction) -> None:
-        self._low, self._high = (float(value) for value in np.percentile(prediction.maps.inv_depth, [1, 99]))
-        middle = (self._low + self._high) / 2
-        u = prediction.focus.u_focus if prediction.focus.found else middle
-        self._zero = min(max(u, self._low), self._high)
-
-    def of(self, inv_depth: Float32Array) -> Float32Array:
-        clipped = np.clip(inv_depth, self._low, self._high)
-        return ((clipped - self._zero) / max(self._high - self._low, 1e-12)).astype(np.float32)
+def _levels_of(prediction: Prediction) -> Callable[[Float32Array], Float32Array]:
+    """A function that maps inverse depth to a range of 1, and 0 for what was in focus (the middle, if unknown)."""
+    low, high = (float(value) for value in np.percentile(prediction.maps.inv_depth, [1, 99]))
+    u = prediction.focus.u_focus if prediction.focus.found else (low + high) / 2
+    zero, span = min(max(u, low), high), max(high - low, 1e-12)
+    return lambda inv_depth: ((np.clip(inv_depth, low, high) - zero) / span).astype(np.float32)
 
 
 def shifted_view(pixels: UInt8Array, level: Float32Array, shift_px: float) -> UInt8Array:

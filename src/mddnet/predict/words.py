@@ -26,8 +26,7 @@ COUNTED_SHARE, UNSURE_SHARE = 0.02, 0.1
 MOST_PERCENTILE = 98
 SURE_OF_SIDE = 0.6
 """Twice the probability of the sign, less one, from which the side of the plane of focus counts as known."""
-NOT_TRUSTED = 0.35
-"""Mean trust below which a ninth of the photo is named."""
+NOT_TRUSTED = 0.35  # mean trust below which a ninth of the photo is named
 WORDS_SIDE_PX = 192
 REGION_PX = 12
 """Confidence is averaged over regions of this size of a picture, since that of single points is rough."""
