@@ -20,12 +20,13 @@ from mddnet.train.validate import enlarged
 from mddnet.types import Float32Array, UInt8Array
 
 PRIOR, PYDNET = "vertical-position", "pydnet"
+PYDNET_FILE = "pydnet_plus_plus.tflite"
 OTHERS: Mapping[str, tuple[str, Callable[[Path], Method]]] = {
     PRIOR: (
         "vertical-position prior",
         lambda peers: FunctionMethod(PRIOR, "inv_depth", lambda photo: vertical_position(*photo.shape[:2])),
     ),
-    PYDNET: ("PyDNet++, trained by its authors", lambda peers: pydnet(peers / "pydnet_plus_plus.tflite")),
+    PYDNET: ("PyDNet++, trained by its authors", lambda peers: pydnet(peers / PYDNET_FILE)),
     "zhuo-sim": ("Zhuo and Sim 2011", lambda peers: find_baseline("zhuo-sim")),
     "karaali-jung": ("Karaali and Jung 2018", lambda peers: karaali_jung()),
 }

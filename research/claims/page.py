@@ -199,8 +199,8 @@ def state(lines: Sequence[Line]) -> str:
     done = {line.run for line in lines if line.recipe != UNTRAINED}
     planned = {run.name for run in runs()}
     return (
-        f"Numbers of {len(done & planned)} of {len(planned)} planned runs, trained with mddnet {__version__}; locations "
-        "that no network was trained on."
+        f"Numbers of networks of mddnet {__version__}, {len(done & planned)} of {len(planned)} planned runs,\n"
+        "on locations that they were not trained on. In bold: significant after correction for the tests of a claim."
     )
 
 

@@ -98,6 +98,10 @@ class Run:
         return f"{self.row.name}-{self.fold}"
 
 
+ESSENTIAL = FOLDS * (len(LADDER) + 2)
+"""Number of runs that the claims need; other methods are measured after them."""
+
+
 def runs(chosen: str | None = None) -> list[Run]:
     """All runs, the most important first; with ``chosen``, the ablation of this name for all folds, too."""
     first = [Run(ROWS[name], fold) for fold in range(FOLDS) for name in (FULL, DEFOCUS, DEPTH)]
@@ -105,6 +109,7 @@ def runs(chosen: str | None = None) -> list[Run]:
     third = [Run(ROWS[name], fold) for fold in range(FOLDS) for name in (TWO, SOFT, LAW)]
     fourth = [Run(row, 0) for row in ABLATIONS]
     last = [Run(ROWS[chosen], fold) for fold in range(1, FOLDS)] if chosen else []
+    assert len(first) + len(second) + len(third) == ESSENTIAL
     return [*first, *second, *third, *fourth, *last, *(Run(ROWS[HALF], fold) for fold in range(FOLDS))]
 
 

@@ -4,7 +4,8 @@
 
 Each process takes the most important run that is neither done nor taken, trains it (with a checkpoint every 100 steps),
 measures it, and writes ``WORK/results/RUN.csv``. More processes, also those that outlive a killed parent, share the
-work by locks. ``WORK/log.txt`` has a line for each start and end; ``WORK/runs/RUN/log.csv`` the losses.
+work by locks. ``WORK/log.txt`` has a line for each start and end; ``WORK/runs/RUN/log.csv`` the losses. Another number
+of steps or size of crops needs another folder.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +27,20 @@ from cyclopts import run as run_command
 from research.claims.comparisons import chosen_ablation
 from research.claims.counterparts import counterpart
 from research.claims.measure import measure
-from research.claims.methods import OTHERS, PYDNET, NetworkMethod
-from research.claims.plan import FOLDS, FULL, FUSED, STACKS, Effort, Run, parts, recipe, runs, training_scenes
+from research.claims.methods import OTHERS, PYDNET, PYDNET_FILE, NetworkMethod
+from research.claims.plan import (
+    ESSENTIAL,
+    FOLDS,
+    FULL,
+    FUSED,
+    STACKS,
+    Effort,
+    Run,
+    parts,
+    recipe,
+    runs,
+    training_scenes,
+)
 from research.claims.results import INNER, OUTER, UNTRAINED, Line, read_lines, read_results, write_lines
 from research.claims.rig import rig_scenes
 from research.claims.variants import build, trained
@@ -46,6 +60,9 @@ from mddnet.train.scenes import Scenes
 from mddnet.types import SPLITS, Split
 
 FRAMES_PER_COUNTERPART = 12
+DEFAULT = Effort()
+WAIT_S = 3600.0
+"""Longest time that a process waits for another one that simulates or renders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +100,11 @@ class Study:
         made, of_fold = self.recipe(run), self.parts[run.fold]
         counterparts = {}
         if run.row.frames:
-            counterparts = {
-                entry.record.name: counterpart(entry, self.settings.work / "counterparts", FRAMES_PER_COUNTERPART)
-                for entry in of_fold.train
-                if entry.group == STACKS
-            }
+            stacks = [entry for entry in of_fold.train if entry.group == STACKS]
+            root = self.settings.work / "counterparts"
+            root.mkdir(exist_ok=True)
+            with FolderLock(root, "prepare", WAIT_S):  # one process renders them
+                counterparts = {entry.record.name: counterpart(entry, root, FRAMES_PER_COUNTERPART) for entry in stacks}
         seen = training_scenes(run.row, of_fold.train, counterparts, FRAMES_PER_COUNTERPART)
         torch.manual_seed(run.fold)
         start = build(made.model, run.row.change)
@@ -122,24 +139,23 @@ def _lines(
     return [Line(run, made, row, fold, part, *key, values) for key, values in measure(method, entries).items()]
 
 
-def todo(study: Study) -> list[tuple[str, Callable[[], list[Line]]]]:
-    """Name and function of all that is not done, the most important first."""
+def todo(study: Study) -> dict[str, Callable[[], list[Line]]]:
+    """What is not done, by name, the most important first."""
     settings = study.settings
     results = settings.work / "results"
-    planned = [
-        (run.name, study.recipe(run).config_hash, lambda run=run: study.network(run))
-        for run in runs(chosen_ablation(read_results(results)))
-        if run.fold in settings.folds and (not settings.rows or run.row.name in settings.rows)
-    ]
-    others = [name for name in OTHERS if not settings.rows or name in settings.rows]
-    if not (settings.peers / "pydnet_plus_plus.tflite").is_file() and PYDNET in others:
-        others.remove(PYDNET)
-    planned += [(name, UNTRAINED, lambda name=name: study.other(name)) for name in others]  # type: ignore[misc]
-    return [
-        (name, do)
-        for name, made, do in planned
-        if not any(line.recipe == made for line in read_lines(results / f"{name}.csv"))
-    ]
+    planned = runs(chosen_ablation(read_results(results)))
+    found: dict[str, Callable[[], list[Line]]] = {}
+    for one in (*planned[:ESSENTIAL], *OTHERS, *planned[ESSENTIAL:]):
+        if isinstance(one, Run):
+            name, row, made, do = one.name, one.row.name, study.recipe(one).config_hash, partial(study.network, one)
+            wanted = one.fold in settings.folds
+        else:
+            name, row, made, do = one, one, UNTRAINED, partial(study.other, one)
+            wanted = one != PYDNET or (settings.peers / PYDNET_FILE).is_file()
+        wanted = wanted and (not settings.rows or row in settings.rows)
+        if wanted and not any(line.recipe == made for line in read_lines(results / f"{name}.csv")):
+            found[name] = do
+    return found
 
 
 def work(settings: Settings) -> int:
@@ -147,12 +163,12 @@ def work(settings: Settings) -> int:
     torch.set_num_threads(1)
     one_opencv_thread()
     settings.work.mkdir(parents=True, exist_ok=True)
-    with FolderLock(settings.work, "prepare", timeout_s=3600):  # one process simulates the rig
+    with FolderLock(settings.work, "prepare", WAIT_S):  # one process simulates the rig
         study = Study(settings)
     passed_over: set[str] = set()  # failed, or another process does them
     failed = False
     while time.time() < settings.until:
-        waiting = {name: do for name, do in todo(study) if name not in passed_over}
+        waiting = {name: do for name, do in todo(study).items() if name not in passed_over}
         if not waiting:
             break
         name = next(iter(waiting))
@@ -161,7 +177,7 @@ def work(settings: Settings) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with FolderLock(folder, "claims"):
-                if name in dict(todo(study)):  # the other process may have just finished it
+                if name in todo(study):  # the other process may have just finished it
                     _log(settings, f"{name}: started, {len(waiting)} to do")
                     write_lines(settings.work / "results" / f"{name}.csv", waiting[name]())
                     _log(settings, f"{name}: done in {(time.monotonic() - started) / 60:.1f} min")
@@ -187,9 +203,9 @@ def main(
     split: Path = Path("work/student/split.csv"),
     data: Path = Path("../shared/data"),
     peers: Path = Path("../shared/peers"),
-    steps: int = Effort.steps,
-    batch: int = Effort.batch_size,
-    crop: tuple[int, int] = (192, 256),
+    steps: int = DEFAULT.steps,
+    batch: int = DEFAULT.batch_size,
+    crop: tuple[int, int] = DEFAULT.crop,
     pretrained: bool = True,
     accelerator: str = "cpu",
     jobs: int = 2,

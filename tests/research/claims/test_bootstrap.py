@@ -62,7 +62,7 @@ def test_reduction_beyond_another_condition() -> None:
 
 
 def test_p_value() -> None:
-    """One location is better by 1 and one worse: 1/4, 1/2, 1/4 of all samples have a negative, no, a positive reduction.
+    """One location is better by 1 and one worse: the reduction is < 0, 0, > 0 in 1/4, 1/2, 1/4 of all samples.
 
     Each tail with 0 has 3/4. If both are better, no sample is at or below 0.
     """

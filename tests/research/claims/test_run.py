@@ -19,7 +19,18 @@ from mddnet.metrics import smoothed_laplacian
 from mddnet.optics import signed_defocus_px
 from mddnet.scenes.store import read_image, read_inv_depth
 
-PAGE = "# Claims\n\n<!-- claims -->\nold\n<!-- end of claims -->\n\nwords\n\n<!-- tables -->\nold\n<!-- end of tables -->\n"
+PAGE = """# Claims
+
+<!-- claims -->
+old
+<!-- end of claims -->
+
+words
+
+<!-- tables -->
+old
+<!-- end of tables -->
+"""
 
 
 @pytest.fixture(scope="module")
