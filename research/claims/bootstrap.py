@@ -23,6 +23,7 @@ class Interval:
     high: float
     p: float  # two-sided, of the estimate being the null value
     locations: int
+    folds: int
 
 
 def mean(values: Values) -> Interval:
@@ -88,4 +89,6 @@ def _interval(drawn: NDArray[np.float64], null: float, units: Sequence[tuple[int
     low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     tail = min(np.sum(drawn <= null), np.sum(drawn >= null))
     p = min(1.0, 2.0 * float(tail + 1) / (len(drawn) + 1))
-    return Interval(value, float(low), float(high), p, len({unit[1] for unit in units}))
+    return Interval(
+        value, float(low), float(high), p, len({unit[1] for unit in units}), len({unit[0] for unit in units})
+    )

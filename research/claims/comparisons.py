@@ -13,6 +13,7 @@ from research.claims.plan import (
     ABLATIONS,
     DEFOCUS,
     DEPTH,
+    FOLDS,
     FULL,
     FUSED,
     LAW,
@@ -141,13 +142,15 @@ def adjusted(found: Sequence[Mapping[str, Interval]]) -> list[dict[str, float]]:
 
 
 def verdict(claim: Claim, found: Sequence[Mapping[str, Interval]]) -> str:
-    """``shown``, ``not shown``, ``the opposite`` or ``not run``.
+    """``shown``, ``not shown``, ``the opposite``, or ``not run`` on all folds.
 
     A pair is shown if its effect is significant on a test of real blur and on one of exact truth, and its opposite on
     none; likewise for the opposite.
     """
     if not all(found) or any("real blur" not in one for one in found):
         return "not run"
+    if any(interval.folds < FOLDS for one in found for interval in one.values()):
+        return "not run on all folds"
     answers = []
     for pair, one, p in zip(claim.pairs, found, adjusted(found), strict=True):
         signs = {test: int(np.sign(one[test].value - pair.null)) if p[test] < LEVEL else 0 for test in one}

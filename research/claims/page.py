@@ -97,8 +97,12 @@ def claims_table(m: Measured) -> str:
 
 
 def _words(pair: Pair) -> str:
-    task = TASKS[pair.measure.removesuffix("_weak")]
-    return f"{task}: {NAMES[pair.of]} / {NAMES[pair.against]}"
+    return f"{_task(pair)}: {NAMES[pair.of]} / {NAMES[pair.against]}"
+
+
+def _task(pair: Pair) -> str:
+    where = ", weak texture" if pair.measure.endswith("_weak") else ", beyond sharp photos" if pair.beyond_sharp else ""
+    return TASKS[pair.measure.removesuffix("_weak")] + where
 
 
 def _effect(found: Interval, p: float = 1.0) -> str:
@@ -222,14 +226,11 @@ def figure(m: Measured) -> Figure:
                 colour = COLOURS[pair.measure.removesuffix("_weak")]
                 ax.plot([100 * one.low, 100 * one.high], [y, y], color=colour, linewidth=2)
                 ax.plot(100 * one.value, y, "o", color=colour, markersize=4)
-    axes[0].set_yticks(range(len(pairs)), [_label(*both) for both in pairs])
+    axes[0].set_yticks(
+        range(len(pairs)), [f"{claim.number}  {_task(pair)}: {pair.of} / {pair.against}" for claim, pair in pairs]
+    )
     axes[0].invert_yaxis()
     return drawn
-
-
-def _label(claim: Claim, pair: Pair) -> str:
-    where = ", weak texture" if pair.measure.endswith("_weak") else ", beyond sharp" if pair.beyond_sharp else ""
-    return f"{claim.number}  {TASKS[pair.measure.removesuffix('_weak')]}{where}: {pair.of} / {pair.against}"
 
 
 def filled(page: str, parts: Mapping[str, str]) -> str:

@@ -11,8 +11,8 @@ from research.claims.results import Line
 PAIR = Pair("full", "depth", "depth_error")
 
 
-def interval(value: float, p: float) -> Interval:
-    return Interval(value, value - 0.1, value + 0.1, p, 9)
+def interval(value: float, p: float, folds: int = 3) -> Interval:
+    return Interval(value, value - 0.1, value + 0.1, p, 9, folds)
 
 
 def line(row: str, fold: int, kind: str, location: str, part: str = "outer", **measures: float) -> Line:
@@ -44,6 +44,7 @@ def test_a_claim_needs_all_of_its_pairs() -> None:
     assert verdict(claim, [good, good]) == "shown"
     assert verdict(claim, [good, unclear]) == "not shown"
     assert verdict(claim, [good, {}]) == "not run"
+    assert verdict(claim, [good, {"real blur": interval(0.1, 0.001, folds=2)}]) == "not run on all folds"
     assert verdict(Claim("5", "", (PAIR,), exact=False), [{"real blur": interval(0.1, 0.001)}]) == "shown"
 
 
