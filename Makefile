@@ -152,13 +152,12 @@ table-load: $(DEV)
 table-determinism: $(DEV)
 	$(BIN)/python -m benchmarks.reliability.same_bytes --data $(DATA) -o docs/results/determinism.md
 
-# Goes on where it stopped; what is in measures.csv already is not done again. PyDNet++ is measured, too, where its
-# runtime is installed: .venv-dev/bin/pip install ai-edge-litert.
-CLAIMS = docs/results/claims
+# Goes on where it stopped. PyDNet++ is measured, too, where its runtime is installed: .venv-dev/bin/pip install
+# ai-edge-litert.
 table-claims: $(DEV)
-	$(BIN)/python -m research.claims.run --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)/claims --baselines $(DATA)/../peers \
-		-o $(CLAIMS)
-	$(BIN)/python -m research.claims.table $(CLAIMS)/measures.csv -o docs/claims.md
+	$(BIN)/python -m research.claims.run --work $(WORK)/claims --scenes $(WORK)/student/scenes \
+		--split $(WORK)/student/split.csv --data $(DATA) --peers $(DATA)/../peers
+	$(BIN)/python -m research.claims.page --work $(WORK)/claims
 
 # OpenVINO is measured, too, where it is installed: .venv-dev/bin/pip install openvino.
 bench: $(DEV)

@@ -1,8 +1,8 @@
-"""Means over locations with confidence intervals, by resampling locations (photos of one location are similar)."""
+"""Means and relative differences with confidence intervals and p-values, by resampling folds and locations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,51 +10,85 @@ from numpy.typing import NDArray
 
 DRAWS = 10_000
 LEVEL = 0.95
+Values = Mapping[tuple[int, str], float]
+"""A measure by fold and location."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over ``locations`` locations with its 95 % bootstrap interval."""
+    """An estimate with its 95 % interval (percentile bootstrap, Efron 1979)."""
 
     value: float
-    low: float  # 2.5 % quantile
-    high: float  # 97.5 % quantile
+    low: float
+    high: float
+    p: float  # two-sided, of the estimate being the null value
     locations: int
+    folds: int
 
 
-def mean(by_location: Mapping[str, float]) -> Interval:
-    """Mean over locations, by the percentile bootstrap (Efron 1979).
+def mean(values: Values) -> Interval:
+    """Mean over folds and locations; its p-value is that of a mean of 0. ValueError without a value."""
+    units = sorted(values)
+    weights = _weights(units)
+    return _interval(weights @ _array(values, units) / weights.sum(axis=1), 0.0, units)
+
+
+def gain(of: Values, against: Values, beyond: tuple[Values, Values] | None = None, null: float = 0.0) -> Interval:
+    """Relative reduction of the mean error, 1 - of / against, on the folds and locations that both have.
+
+    Both rows are resampled together, so that a hard location is hard for both.
+
+    Args:
+        of: errors of the row.
+        against: errors of the row that it is compared with.
+        beyond: errors of the same two rows under another condition, whose reduction is subtracted.
+        null: the reduction that the p-value is of.
 
     Raises:
-        ValueError: without a location.
+        ValueError: without a common location.
     """
-    values = np.array(list(by_location.values()), dtype=np.float64)
-    drawn = values[_draws(len(values))].mean(axis=1)
-    return _interval(float(values.mean()), drawn, len(values))
+    pairs = [(of, against), *([beyond] if beyond else [])]
+    units = sorted(set.intersection(*(set(values) for pair in pairs for values in pair)))
+    weights = _weights(units)
+    reductions = [1.0 - weights @ _array(a, units) / (weights @ _array(b, units)) for a, b in pairs]
+    return _interval(reductions[0] - sum(reductions[1:]), null, units)
 
 
-def saved(of: Mapping[str, float], against: Mapping[str, float]) -> Interval:
-    """Reduction of the mean error of one row relative to another, 1 - of / against, on their common locations.
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values adjusted for their number (Holm, "A simple sequentially rejective multiple test procedure", 1979)."""
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.maximum.accumulate((len(values) - np.arange(len(values))) * values[order]).clip(max=1.0)
+    return [float(value) for value in adjusted]
 
-    Locations are resampled in pairs, so that a hard location is hard for both rows.
 
-    Raises:
-        ValueError: if they have no location in common.
+def _array(values: Values, units: Sequence[tuple[int, str]]) -> NDArray[np.float64]:
+    return np.array([values[unit] for unit in units], dtype=np.float64)
+
+
+def _weights(units: Sequence[tuple[int, str]]) -> NDArray[np.float64]:
+    """Weights (draws + 1, units) of the bootstrap of folds and locations; the first row is the sample itself.
+
+    Folds and locations are drawn independently, and a unit counts as often as both together (Owen, "The pigeonhole
+    bootstrap", 2007), whether every fold has locations of its own or all have the same.
     """
-    common = sorted(of.keys() & against.keys())
-    a = np.array([of[location] for location in common], dtype=np.float64)
-    b = np.array([against[location] for location in common], dtype=np.float64)
-    drawn = _draws(len(common))
-    whole = 1.0 - a.mean() / b.mean()
-    return _interval(float(whole), 1.0 - a[drawn].mean(axis=1) / b[drawn].mean(axis=1), len(common))
+    if not units:
+        raise ValueError("no location to draw from; expected at least one that both rows have")
+    rng = np.random.default_rng(0)
+    weights = np.ones((DRAWS, len(units)))
+    for axis in (0, 1):
+        names, number = np.unique(np.array([str(unit[axis]) for unit in units]), return_inverse=True)
+        weights *= rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)[:, number]
+    return np.vstack([np.ones(len(units)), weights[weights.sum(axis=1) > 0]])
 
 
-def _draws(locations: int) -> NDArray[np.int64]:
-    if not locations:
-        raise ValueError("no location to draw from; expected at least one")
-    return np.random.default_rng(0).integers(0, locations, size=(DRAWS, locations))
-
-
-def _interval(value: float, drawn: NDArray[np.float64], locations: int) -> Interval:
+def _interval(drawn: NDArray[np.float64], null: float, units: Sequence[tuple[int, str]]) -> Interval:
+    """``drawn[0]`` is the estimate."""
+    value, drawn = float(drawn[0]), drawn[1:]
     low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Interval(value, float(low), float(high), locations)
+    tail = min(np.sum(drawn <= null), np.sum(drawn >= null))
+    p = min(1.0, 2.0 * float(tail + 1) / (len(drawn) + 1))
+    return Interval(
+        value, float(low), float(high), p, len({unit[1] for unit in units}), len({unit[0] for unit in units})
+    )

@@ -1,10 +1,9 @@
-"""Evaluate a method on the scenes of a fold: metrics per photo, then means over locations."""
+"""Measure a method on scenes: metrics of every photo, then means over photos, scenes and locations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from research.claims.regions import regions
@@ -12,6 +11,7 @@ from research.claims.regions import regions
 from mddnet import metrics
 from mddnet.data.evenly import evenly
 from mddnet.data.scene_pool import SceneEntry
+from mddnet.evaluate.methods import Method, can_estimate
 from mddnet.evaluate.samples import seed_of
 from mddnet.evaluate.scenes import (
     BLUR_SHARE_MIN,
@@ -22,79 +22,37 @@ from mddnet.evaluate.scenes import (
     read_maps,
     true_signed_defocus,
 )
-from mddnet.metrics import Comparison, OrdinalPairs, Truth, fit_alignment
-from mddnet.types import BoolArray, Float32Array, UInt8Array
+from mddnet.metrics import Estimate, OrdinalPairs, fit_alignment
+from mddnet.types import BoolArray, Float32Array, FrameRecord
 
-SCENES_PER_LOCATION = 4
-FRAMES_PER_SCENE = {"focal_stacks": 4, "light_fields": 4, "rgbd": 2, "stereo": 2, "rigs": 4}
-PAIRS = 20_000
-METRIC = ("abs_rel", "rmse_m", "delta1")
-"""Metrics in metres, after robust scale-and-shift alignment in inverse depth, for locations with metric depth.
-If the scale would not be positive (near and far swapped), the prediction counts as a constant."""
+SCENES_AND_FRAMES = {"rgbd": (4, 2), "rigs": (1, 3), "focal_stacks": (2, 3), "light_fields": (2, 3)}
+OTHER_KINDS = (2, 2)
+"""Scenes of a location and frames of a scene that are measured, at most."""
+PAIRS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """Maps (H, W) of a photo by a method; None for what it does not estimate."""
-
-    inv_depth: Float32Array | None = None  # larger is nearer, arbitrary scale and shift
-    defocus_px: Float32Array | None = None  # CoC diameter, pixels of the photo
-    blur_score: Float32Array | None = None  # larger is blurrier, of methods without a size
-    signed_px: Float32Array | None = None  # signed CoC
-
-
-class Method(Protocol):
-    """A method to evaluate."""
-
-    def estimate(self, photo: UInt8Array, /) -> Estimate:
-        """Maps of one (H, W, 3) uint8 sRGB photo."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Scene:
     """What all photos of a scene share."""
 
+    entry: SceneEntry
     truth: SceneMaps
     where: Mapping[str, BoolArray]
     depth_pairs: OrdinalPairs
-    metric: bool
-    linear: bool
 
 
-def measure(
-    method: Method, entries: Sequence[SceneEntry], on_photo: Callable[[], None] = lambda: None
-) -> dict[tuple[str, str], dict[str, float]]:
-    """Means over photos, then scenes, by kind of scene and location; with the number of photos as ``photos``.
-
-    Args:
-        method: the method.
-        entries: held-out scenes.
-        on_photo: called after each photo.
-    """
-    measured = {}
-    for key, scenes in scenes_by_location(entries):
-        per_scene, photos = [], 0
-        for scene in scenes:
-            rows = []
-            for row in _photos(method, scene):
-                rows.append(row)
-                on_photo()
-            photos += len(rows)
-            if rows:
-                per_scene.append(_mean(rows))
-        if per_scene:
-            measured[key] = {"photos": float(photos), **_mean(per_scene)}
-    return measured
-
-
-def scenes_by_location(entries: Sequence[SceneEntry]) -> Iterator[tuple[tuple[str, str], list[SceneEntry]]]:
-    """Evenly spaced scenes of each location, by kind of scene and location, sorted."""
+def measure(method: Method, entries: Sequence[SceneEntry]) -> dict[tuple[str, str], dict[str, float]]:
+    """Means over photos, then scenes, by kind of scene and location, with the number of ``photos``."""
     by_location: dict[tuple[str, str], list[SceneEntry]] = {}
     for entry in entries:
         by_location.setdefault((entry.group, entry.record.location), []).append(entry)
+    measured = {}
     for key, scenes in sorted(by_location.items()):
-        yield key, [scenes[i] for i in evenly(len(scenes), SCENES_PER_LOCATION)]
+        chosen = evenly(len(scenes), SCENES_AND_FRAMES.get(key[0], OTHER_KINDS)[0])
+        rows = [row for row in (_of_scene(method, scenes[i]) for i in chosen) if row]
+        if rows:
+            measured[key] = {**_mean(rows), "photos": sum(row["photos"] for row in rows)}
+    return measured
 
 
 def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -104,90 +62,64 @@ def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean(found)) for name, found in values.items() if found}
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluatedPhoto:
-    """A photo with its truth."""
-
-    photo: UInt8Array  # (H, W, 3) sRGB
-    signed_px: Float32Array  # (H, W), true signed CoC; NaN where unknown
-    pairs: OrdinalPairs  # of clearly different CoC
-
-
-def evaluated_photos(scene: SceneEntry, truth: SceneMaps) -> Iterator[EvaluatedPhoto]:
-    """The photos of a scene with known and sufficient blur."""
-    record = scene.record
-    for frame in choose_frames(scene, FRAMES_PER_SCENE[scene.group]):
-        if not has_true_defocus(record, frame):
-            continue
-        signed_px = true_signed_defocus(truth, frame)
-        pairs = metrics.defocus_ordinal_pairs(
-            np.abs(signed_px), truth.mask, pairs=PAIRS, seed=seed_of(0, record.name, frame.file, "defocus")
-        )
-        if pairs.admissible_share >= BLUR_SHARE_MIN:
-            yield EvaluatedPhoto(read_frame(scene, frame, truth), signed_px, pairs)
-
-
-def _photos(method: Method, scene: SceneEntry) -> Iterator[dict[str, float]]:
-    record, truth = scene.record, read_maps(scene)
+def _of_scene(method: Method, entry: SceneEntry) -> dict[str, float]:
+    """Means over the photos with known and sufficient blur; depth of the sharp image under ``..._sharp``."""
+    truth, name = read_maps(entry), entry.record.name
     if not truth.range > 0:
-        return
-    context = _Context(
-        truth,
-        regions(truth),
-        metrics.depth_ordinal_pairs(truth.inv_depth, truth.mask, pairs=PAIRS, seed=seed_of(0, record.name, "depth")),
-        metric=record.unit == "1/m",
-        linear=record.unit != "ordinal",
-    )
-    for one in evaluated_photos(scene, truth):
-        estimate = method.estimate(one.photo)
-        row = {}
-        if estimate.inv_depth is not None:
-            rotated = method.estimate(np.ascontiguousarray(one.photo[::-1, ::-1])).inv_depth
-            assert rotated is not None
-            row |= _depth(estimate.inv_depth, rotated[::-1, ::-1], context)
-        row |= _defocus(estimate, one, context)
-        yield row
+        return {}
+    pairs = metrics.depth_ordinal_pairs(truth.inv_depth, truth.mask, pairs=PAIRS, seed=seed_of(0, name, "depth"))
+    scene = _Scene(entry, truth, regions(truth), pairs)
+    frames = choose_frames(entry, SCENES_AND_FRAMES.get(entry.group, OTHER_KINDS)[1])
+    rows = [row for row in (_of_frame(method, scene, frame) for frame in frames) if row]
+    if not rows:
+        return {}
+    sharp = _depth(method.infer(truth.sharp), scene) if can_estimate(method, "depth") else {}
+    return {**_mean(rows), **{f"{key}_sharp": value for key, value in sharp.items()}, "photos": float(len(rows))}
 
 
-def _depth(inv_depth: Float32Array, rotated: Float32Array, context: _Context) -> dict[str, float]:
-    truth = context.truth
-    row = {
-        "depth_ordinal": context.depth_pairs.accuracy(inv_depth),
-        "depth_ordinal_turned": context.depth_pairs.accuracy(rotated),
-    }
-    known = np.isfinite(truth.inv_depth)
-    if context.linear:
-        aligned = fit_alignment(inv_depth, truth.inv_depth, kind="scale_and_shift", method="robust").apply(inv_depth)
-        error = np.abs(aligned - truth.inv_depth) / truth.range
-        row["depth_error"] = float(error[known].mean())
-        row |= {f"depth_error_{name}": float(error[known & at].mean()) for name, at in _some(context, known)}
-    if context.metric:
-        of_photo = Truth(truth.sharp, truth.inv_depth)
-        row |= metrics.measure(Comparison(of_photo, metrics.Estimate(inv_depth)), METRIC)
+def _of_frame(method: Method, scene: _Scene, frame: FrameRecord) -> dict[str, float]:
+    record, truth = scene.entry.record, scene.truth
+    if not has_true_defocus(record, frame):
+        return {}
+    signed_px = true_signed_defocus(truth, frame)
+    seed = seed_of(0, record.name, frame.file, "defocus")
+    pairs = metrics.defocus_ordinal_pairs(np.abs(signed_px), truth.mask, pairs=PAIRS, seed=seed)
+    if pairs.admissible_share < BLUR_SHARE_MIN:
+        return {}
+    estimate = method.infer(read_frame(scene.entry, frame, truth))
+    return {**_depth(estimate, scene), **_defocus(estimate, scene, signed_px, pairs)}
+
+
+def _depth(estimate: Estimate, scene: _Scene) -> dict[str, float]:
+    """Order, and error after robust alignment as a share of the range.
+
+    A prediction that would need a negative scale, near and far swapped, counts as a constant.
+    """
+    if estimate.inv_depth is None:
+        return {}
+    truth = scene.truth
+    row = {"depth_ordinal": scene.depth_pairs.accuracy(estimate.inv_depth)}
+    if scene.entry.record.unit != "ordinal":
+        alignment = fit_alignment(estimate.inv_depth, truth.inv_depth, kind="scale_and_shift", method="robust")
+        error = np.abs(alignment.apply(estimate.inv_depth) - truth.inv_depth) / truth.range
+        row |= _by_region("depth_error", error, scene)
     return row
 
 
-def _defocus(estimate: Estimate, one: EvaluatedPhoto, context: _Context) -> dict[str, float]:
+def _defocus(estimate: Estimate, scene: _Scene, signed_px: Float32Array, pairs: OrdinalPairs) -> dict[str, float]:
     row: dict[str, float] = {}
-    signed_px = one.signed_px
-    score = estimate.defocus_px if estimate.defocus_px is not None else estimate.blur_score
-    if score is not None:
-        row["defocus_ordinal"] = one.pairs.accuracy(score)
     if estimate.defocus_px is not None:
-        known = np.isfinite(signed_px)
-        error = np.abs(estimate.defocus_px - np.abs(signed_px))
-        row["coc_mae_px"] = float(error[known].mean())
-        row["coc_mse_px2"] = float(np.square(error[known], dtype=np.float64).mean())
-        row |= {f"coc_mae_px_{name}": float(error[known & at].mean()) for name, at in _some(context, known)}
-    if estimate.signed_px is not None:
+        row["defocus_ordinal"] = pairs.accuracy(estimate.defocus_px)
+        row |= _by_region("coc_mae_px", np.abs(estimate.defocus_px - np.abs(signed_px)), scene)
+    if estimate.signed_defocus_px is not None:
         row["sign_accuracy"] = metrics.sign_accuracy(
-            estimate.signed_px, signed_px, context.truth.mask, min_defocus_px=0.01 * max(signed_px.shape)
+            estimate.signed_defocus_px, signed_px, scene.truth.mask, min_defocus_px=0.01 * max(signed_px.shape)
         )
     return row
 
 
-def _some(context: _Context, known: BoolArray) -> Iterator[tuple[str, BoolArray]]:
-    """The regions in which something is known."""
-    for name, where in context.where.items():
-        if (known & where).any():
-            yield name, where
+def _by_region(name: str, error: Float32Array, scene: _Scene) -> dict[str, float]:
+    """Mean error everywhere and in each region, where the truth is known."""
+    known = np.isfinite(error)
+    areas = {name: known, **{f"{name}_{region}": known & mask for region, mask in scene.where.items()}}
+    return {key: float(error[area].mean()) for key, area in areas.items() if area.any()}

@@ -1,44 +1,52 @@
-"""The evaluated methods: trained networks and baselines."""
+"""The measured methods: trained networks, and others that are not trained here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from research.claims.measure import Estimate
+from benchmarks.baselines import karaali_jung, pydnet
 
-from mddnet.data.scene_pool import SceneEntry, ScenePool
-from mddnet.evaluate.baselines import zhuo_sim
-from mddnet.metrics import SHARPNESS_SCALES, negative_sharpness, vertical_position
+from mddnet.evaluate.baselines import find_baseline
+from mddnet.evaluate.methods import FunctionMethod, Method, Quantity
+from mddnet.metrics import Estimate, vertical_position
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
-from mddnet.optics import diameter_from_sigma, signed_defocus_px
 from mddnet.predict.predictor import network_size
 from mddnet.train.validate import enlarged
 from mddnet.types import Float32Array, UInt8Array
-from research.claims import karaali_jung
 
-CLASSICAL = {"zhuo-sim": zhuo_sim.sigma_map, "karaali-jung": karaali_jung.sigma_map}
-"""Classical estimates of defocus: sigma of the blur in px, by their name in the tables."""
-GRID = 32
-"""Rows and columns of a mean map."""
+PRIOR, PYDNET = "vertical-position", "pydnet"
+PYDNET_FILE = "pydnet_plus_plus.tflite"
+OTHERS: Mapping[str, tuple[str, Callable[[Path], Method]]] = {
+    PRIOR: (
+        "vertical-position prior",
+        lambda peers: FunctionMethod(PRIOR, "inv_depth", lambda photo: vertical_position(*photo.shape[:2])),
+    ),
+    PYDNET: ("PyDNet++, trained by its authors", lambda peers: pydnet(peers / PYDNET_FILE)),
+    "zhuo-sim": ("Zhuo and Sim 2011", lambda peers: find_baseline("zhuo-sim")),
+    "karaali-jung": ("Karaali and Jung 2018", lambda peers: karaali_jung()),
+}
+"""Title of each other method, and how to make it from the folder with the files of networks of others."""
 
 
-class Network:
-    """A trained network as in ``mddnet predict``: long edge of at most 512 px."""
+class NetworkMethod:
+    """A network as in ``mddnet predict``, before the fusion of its maps: long side of at most 512 px."""
+
+    name = "network"
 
     def __init__(self, network: MDDNet) -> None:
         self.network = network.eval().to(memory_format=torch.channels_last)
+        tasks = network.config.tasks
+        self.quantities: tuple[Quantity, ...] = (
+            *(("inv_depth",) if tasks != "defocus" else ()),
+            *(("defocus_px",) if tasks != "depth" else ()),
+        )
 
-    @classmethod
-    def of(cls, model: Path) -> Network:
-        """Load a model folder."""
-        return cls(MDDNet.from_pretrained(model))
-
-    def estimate(self, photo: UInt8Array, /) -> Estimate:
+    def infer(self, photo: UInt8Array, /) -> Estimate:
         height, width = photo.shape[:2]
         h, w = network_size(height, width, INPUT_LONG_SIDE)
         small = photo if (h, w) == (height, width) else cv2.resize(photo, (w, h), interpolation=cv2.INTER_AREA)
@@ -55,89 +63,6 @@ class Network:
                 cv2.resize(x[0, 0, :h, :w].numpy() * np.float32(factor), (width, height)), dtype=np.float32
             )
 
-        defocus = at_size(maps.defocus_px, scale)
-        sign = at_size(maps.sign_logit)
+        defocus, sign = at_size(maps.defocus_px, scale), at_size(maps.sign_logit)
         signed = None if defocus is None or sign is None else (np.sign(sign) * defocus).astype(np.float32)
-        return Estimate(at_size(maps.inv_depth), defocus, None, signed)
-
-
-class MeanMap:
-    """The mean map of the training scenes, resized to the photo: a baseline that ignores the photo."""
-
-    def __init__(self, entries: Sequence[SceneEntry], frames_per_scene: int = 4) -> None:
-        pool = ScenePool(2**20)
-        depths, cocs = [], []
-        for entry in entries:
-            truth = pool.truth(entry)
-            u = truth.inv_depth
-            known = np.isfinite(u)
-            weight = _shrunk(known.astype(np.float32))
-            depths.append((_shrunk(np.where(known, u, 0).astype(np.float32)), weight))
-            frames = entry.record.frames
-            for frame in frames[:: max(1, len(frames) // frames_per_scene)]:
-                u_focus = (frame.u_focus - truth.low) / truth.range
-                coc = np.abs(signed_defocus_px(u, u_focus, frame.kappa_px * truth.range)) / max(u.shape)
-                cocs.append((_shrunk(np.where(known, coc, 0).astype(np.float32)), weight))
-        self._inv_depth, self._coc = _weighted_mean(depths), _weighted_mean(cocs)
-
-    def estimate(self, photo: UInt8Array, /) -> Estimate:
-        height, width = photo.shape[:2]
-        size = (width, height)
-        coc = cv2.resize(self._coc, size) * np.float32(max(size))
-        return Estimate(np.asarray(cv2.resize(self._inv_depth, size)), np.asarray(coc, dtype=np.float32))
-
-
-def _shrunk(values: Float32Array) -> Float32Array:
-    return np.asarray(cv2.resize(values, (GRID, GRID), interpolation=cv2.INTER_AREA), dtype=np.float32)
-
-
-def _weighted_mean(maps: Sequence[tuple[Float32Array, Float32Array]]) -> Float32Array:
-    total, weight = sum(values for values, _ in maps), sum(weights for _, weights in maps)
-    return np.asarray(total / np.maximum(weight, 1e-6), dtype=np.float32)
-
-
-class VerticalPosition:
-    """The vertical-position prior: lower in the image is nearer."""
-
-    def estimate(self, photo: UInt8Array, /) -> Estimate:
-        return Estimate(vertical_position(photo.shape[0], photo.shape[1]))
-
-
-class Sharpness:
-    """Blur score as negative sharpness, with the best smoothing for these photos."""
-
-    def estimate(self, photo: UInt8Array, /) -> Estimate:
-        return Estimate(blur_score=negative_sharpness(photo, SHARPNESS_SCALES[2])[0])
-
-
-class Classical:
-    """A classical estimate of defocus, by its name in :data:`CLASSICAL`."""
-
-    def __init__(self, name: str) -> None:
-        self._sigma_map = CLASSICAL[name]
-
-    def estimate(self, photo: UInt8Array, /) -> Estimate:
-        return Estimate(defocus_px=np.asarray(diameter_from_sigma(self._sigma_map(photo)), dtype=np.float32))
-
-
-class PyDNet:
-    """PyDNet++ (Aleotti et al., "Real-time single image depth perception in the wild with handheld devices", 2021).
-
-    Needs the package ``ai-edge-litert`` and the authors' trained weights. Their output increases with distance; its
-    negative is used as affine inverse depth.
-    """
-
-    def __init__(self, weights: Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        self._net = Interpreter(model_path=str(weights))
-        self._net.allocate_tensors()
-        self._input, self._finest = self._net.get_input_details()[0], self._net.get_output_details()[0]
-
-    def estimate(self, photo: UInt8Array, /) -> Estimate:
-        _, rows, columns, _ = self._input["shape"]
-        image = cv2.resize(photo, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
-        self._net.set_tensor(self._input["index"], image[None].astype(np.float32) / 255.0)
-        self._net.invoke()
-        found = -self._net.get_tensor(self._finest["index"])[0, ..., 0]
-        return Estimate(np.asarray(cv2.resize(found, (photo.shape[1], photo.shape[0])), dtype=np.float32))
+        return Estimate(at_size(maps.inv_depth), defocus, signed)

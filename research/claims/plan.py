@@ -1,59 +1,39 @@
-"""The plan of the study: the ladder from one task to the full network, and real against rendered blur.
+"""The plan of the study: rows that differ as their names state, folds of locations, and the order of the runs.
 
-The locations of each kind are divided into three folds. Every row is trained three times, each time without one fold
-and with another seed, and evaluated on that fold. Rows differ only as their names state: encoder, width of the
-decoders, data, order of the data, steps and seed are the same.
+A row is trained once for each fold, without the locations of that fold and with the number of the fold as seed, and is
+measured on them. Within a fold all rows have the same encoder, scenes, batches, steps and seed.
 """
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mddnet.config import Recipe
 from mddnet.data.scene_pool import SceneEntry
-from mddnet.types import FrameRecord
+from mddnet.types import FrameRecord, Split
 
 FOLDS = 3
-PHOTOS = "photos"
-"""Sharp photos with synthetic depth: they are not used for evaluation, so every fold trains on them."""
-SINGLE_DEPTH, SINGLE_DEFOCUS, TWO, SOFT, LAW, FULL = "depth", "defocus", "two", "soft", "law", "full"
-REAL, RENDERED, BOTH = "real", "rendered", "both"
-LONG = "-long"
-TIMES_AS_LONG = 3
+STACKS, VIEWS, RIGS = "focal_stacks", "views", "rigs"
+DEALT = (STACKS, "light_fields", "rgbd", "stereo")
+"""Kinds whose train and dev locations are divided into the folds. Of rendered views only the dev locations are: no row
+is trained on those."""
+MIXTURE = {STACKS: 0.28, "light_fields": 0.05, "rgbd": 0.15, "stereo": 0.15, VIEWS: 0.37}
+"""Kinds with depth and CoC for every sample, so that a row of one task learns from every one, too."""
+SHARP_SHARE = 0.15
+DEPTH, DEFOCUS, TWO, SOFT, LAW, FULL, FUSED = "depth", "defocus", "two", "soft", "law", "full", "fused"
+REAL, RENDERED, HALF = "real", "rendered", "half"
 
-_MODEL: dict[str, Any] = {
-    "encoder": "tf_efficientnet_lite0",
-    "soft_connection": False,
-    "sign": False,
-    "camera": False,
-}
-_LOSS: dict[str, float] = {
-    "depth": 1.0,
-    "depth_gradient": 0.5,
-    "ranking": 1.0,
-    "defocus": 5.0,
-    "defocus_gradient": 2.5,
-    "sign": 0.0,
-    "lens_law": 0.0,
-    "depth_uncertainty": 0.0,
-    "defocus_uncertainty": 0.0,
-    "camera": 0.0,
-}
-_BALANCED = {"depth": 0.2, "depth_gradient": 0.1, "ranking": 0.2}
-"""With weights of 1 the gradient of the depth losses was five times that of the defocus losses in the shared encoder
-(``python -m research.claims.gradients``), and depth dominated. For a single task
-the factor makes no difference, because AdamW normalises it."""
-_HALVED = {"depth": 0.5, "depth_gradient": 0.25, "ranking": 0.5}
-"""For longer training, where depth is learnt after blur: between these weights and those of the shipped model."""
 _NO_DEPTH = {"depth": 0.0, "depth_gradient": 0.0, "ranking": 0.0}
 _NO_DEFOCUS = {"defocus": 0.0, "defocus_gradient": 0.0}
-_FULL_MODEL: tuple[dict[str, Any], dict[str, float]] = (
-    {"soft_connection": True, "sign": True},
-    {**_BALANCED, "lens_law": 2.0, "sign": 0.75},
+_THIRD = {"depth": 0.33, "depth_gradient": 0.17, "ranking": 0.33}
+_NO_UNCERTAINTY = {"depth_uncertainty": 0.0, "defocus_uncertainty": 0.0}
+_ALONE = {"sign": 0.0, "lens_law": 0.0, "camera": 0.0, **_NO_UNCERTAINTY}
+_FULL: tuple[Mapping[str, Any], Mapping[str, float]] = (
+    {"soft_connection": True, "sign": True, "camera": True},
+    {"sign": 1.0, "lens_law": 0.2, "depth_uncertainty": 0.1, "defocus_uncertainty": 0.1, "camera": 0.3},
 )
 
 
@@ -63,48 +43,47 @@ class Row:
 
     name: str  # for file names
     title: str  # for tables
-    model: Mapping[str, Any]  # changes of [model]
+    model: Mapping[str, Any]  # changes of [model] of two decoders alone
     loss: Mapping[str, float]  # changes of [loss]
-    frames: str = REAL  # frames of the focal stacks: "real", "rendered" or "both"
-    stacks_only: bool = False  # whether it is trained on focal stacks alone
+    change: str = ""  # of research.claims.variants.CHANGES
+    frames: str = ""  # "real", "rendered" or "half" of the focal stacks alone; all scenes if empty
 
 
 LADDER = (
-    Row(SINGLE_DEPTH, "depth alone", {"tasks": "depth"}, _NO_DEFOCUS),
-    Row(SINGLE_DEFOCUS, "defocus alone", {"tasks": "defocus"}, _NO_DEPTH),
-    Row(TWO, "two decoders on one encoder", {}, _BALANCED),
-    Row(SOFT, "+ soft connection", {"soft_connection": True}, _BALANCED),
-    Row(LAW, "+ lens-law loss", {"soft_connection": True}, {**_BALANCED, "lens_law": 2.0}),
-    Row(FULL, "+ sign of the defocus (full)", *_FULL_MODEL),
+    Row(DEPTH, "depth alone", {"tasks": "depth"}, _NO_DEFOCUS),
+    Row(DEFOCUS, "defocus alone", {"tasks": "defocus"}, _NO_DEPTH),
+    Row(TWO, "two decoders on one encoder", {}, {}),
+    Row(SOFT, "+ soft connection", {"soft_connection": True}, {}),
+    Row(LAW, "+ lens-law loss", {"soft_connection": True}, {"lens_law": 0.2}),
+    Row(FULL, "+ sign, camera and uncertainties (full)", *_FULL),
 )
 """Each row from the fourth on adds to the one before it."""
-
 FRAMES = (
-    Row(REAL, "real frames", *_FULL_MODEL, REAL, True),
-    Row(RENDERED, "rendered frames of the same scenes", *_FULL_MODEL, RENDERED, True),
-    Row(BOTH, "half of each", *_FULL_MODEL, BOTH, True),
+    Row(REAL, "real frames", *_FULL, frames=REAL),
+    Row(RENDERED, "rendered frames of the same scenes", *_FULL, frames=RENDERED),
+    Row(HALF, "half of each", *_FULL, frames=HALF),
 )
-
-LONGER = (
-    *(replace(single, name=single.name + LONG) for single in LADDER[:2]),
-    *(replace(row, name=row.name + LONG, loss={**row.loss, **_HALVED}) for row in LADDER[2:5]),
-    Row(FULL + LONG, "full", _FULL_MODEL[0], {**_HALVED, "lens_law": 2.0, "sign": 1.0}),
+ABLATIONS = (
+    Row("one-way", "soft connection from defocus to depth only", *_FULL, change="one-way"),
+    Row("stopped", "no gradient through the soft connection", *_FULL, change="stopped"),
+    Row("coarse", "soft connection at stride 16 only", *_FULL, change="coarse"),
+    Row("balanced", "depth losses at a third", _FULL[0], {**_FULL[1], **_THIRD}),
+    Row("unweighted", "lens-law loss not weighted by uncertainty", _FULL[0], {**_FULL[1], **_NO_UNCERTAINTY}),
 )
-"""The ladder, trained three times as long."""
+"""The full network with one change. All are trained for the first fold; the best of them on the inner split (the calib
+locations, which are in no fold) is trained for the others, too, and compared once on the held-out locations."""
+ROWS = {row.name: row for row in (*LADDER, *FRAMES, *ABLATIONS)}
+TITLES = {name: row.title for name, row in ROWS.items()} | {FUSED: "full, maps fused by the lens law at prediction"}
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """The amount of training, the same for all rows."""
+    """The amount of training, the same for all rows; rows of focal stacks alone have half the steps."""
 
-    steps: int = 600
+    steps: int = 1000
     batch_size: int = 8
-    crop_px: int = 192
+    crop: tuple[int, int] = (192, 256)
     pretrained: bool = True  # encoder
-
-
-QUICK = Effort(steps=2, batch_size=2, crop_px=64, pretrained=False)
-"""For a smoke test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,128 +92,108 @@ class Run:
 
     row: Row
     fold: int
-    effort: Effort
-
-    @property
-    def seed(self) -> int:
-        return self.fold
 
     @property
     def name(self) -> str:
         return f"{self.row.name}-{self.fold}"
 
 
-def runs(effort: Effort, folds: int = FOLDS) -> list[Run]:
-    """All runs, the ladder first and the longest last."""
-    ladder = [Run(row, fold, effort) for fold in range(folds) for row in LADDER]
-    shorter = replace(effort, steps=max(2, effort.steps // 2))  # less data
-    longer = replace(effort, steps=TIMES_AS_LONG * effort.steps)
-    return [
-        *ladder,
-        *(Run(row, fold, shorter) for fold in range(folds) for row in FRAMES),
-        *(Run(row, fold, longer) for fold in range(folds) for row in LONGER),
-    ]
+ESSENTIAL = FOLDS * (len(LADDER) + 2)
+"""Number of runs that the claims need; other methods are measured after them."""
 
 
-def run_named(name: str) -> Run:
-    """The run of a name of row and fold, such as ``full-long-0``; used as the type of an argument.
-
-    Raises:
-        ArgumentTypeError: if there is none.
-    """
-    for run in runs(Effort()):
-        if run.name == name:
-            return run
-    known = ", ".join(row.name for row in (*LADDER, *FRAMES, *LONGER))
-    raise ArgumentTypeError(
-        f"{name}: no such run; expected a row and a fold from 0 to {FOLDS - 1}, as in full-0; rows: {known}"
-    )
+def runs(chosen: str | None = None) -> list[Run]:
+    """All runs, the most important first; with ``chosen``, the ablation of this name for all folds, too."""
+    first = [Run(ROWS[name], fold) for fold in range(FOLDS) for name in (FULL, DEFOCUS, DEPTH)]
+    second = [Run(ROWS[name], fold) for fold in range(FOLDS) for name in (REAL, RENDERED)]
+    third = [Run(ROWS[name], fold) for fold in range(FOLDS) for name in (TWO, SOFT, LAW)]
+    fourth = [Run(row, 0) for row in ABLATIONS]
+    last = [Run(ROWS[chosen], fold) for fold in range(1, FOLDS)] if chosen else []
+    assert len(first) + len(second) + len(third) == ESSENTIAL
+    return [*first, *second, *third, *fourth, *last, *(Run(ROWS[HALF], fold) for fold in range(FOLDS))]
 
 
-def recipe(run: Run, out: Path, groups: Sequence[str]) -> Recipe:
-    """The recipe of a run.
-
-    Args:
-        run: the run.
-        out: its folder.
-        groups: the available kinds of scenes; shares of others are omitted.
-    """
-    effort = run.effort
-    shares = {"focal_stacks": 0.5, "light_fields": 0.06, "rgbd": 0.1, "stereo": 0.08, PHOTOS: 0.26}
-    mixture = {
-        kind: share
-        for kind, share in shares.items()
-        if kind in groups and (kind == "focal_stacks" or not run.row.stacks_only)
-    }
+def recipe(run: Run, effort: Effort, out: Path, groups: Collection[str]) -> Recipe:
+    """The recipe of a run with the folder ``out``; shares of kinds without a scene are left out."""
+    stacks_only = bool(run.row.frames)
+    steps = max(2, effort.steps // 2) if stacks_only else effort.steps
+    kinds = (STACKS,) if stacks_only else tuple(kind for kind in MIXTURE if kind in groups)
     return Recipe.model_validate(
         {
             "name": f"claims-{run.name}",
-            "model": {**_MODEL, "pretrained": effort.pretrained, **run.row.model},
+            "model": {
+                "pretrained": effort.pretrained,
+                "soft_connection": False,
+                "sign": False,
+                "camera": False,
+                **run.row.model,
+            },
             "data": {
-                "crop": [effort.crop_px, effort.crop_px],
+                "crop": effort.crop,
                 "batch_size": effort.batch_size,
                 "workers": 0,
-                "mixture": mixture,
+                "mixture": {kind: MIXTURE[kind] for kind in kinds},
                 "late_share": 0.0,
+                "sharp_share": SHARP_SHARE,
+                "cache_mb": 1500,
             },
-            "loss": {**_LOSS, **run.row.loss},
-            "optim": {"steps": effort.steps, "warmup_steps": effort.steps // 10, "ema": 0.99},
-            "train": {
-                "seed": run.seed,
-                "out": out,
-                "threads": 1,
-                "save_every": 50,
-                "validate_every": 0,
-            },
+            "loss": {"defocus": 14.0, **_ALONE, **run.row.loss},
+            "optim": {"steps": steps, "warmup_steps": steps // 10, "ema": 0.99, "weight_decay": 0.05},
+            "train": {"seed": run.fold, "out": out, "threads": 1, "save_every": 100, "validate_every": 0},
         }
     )
 
 
-def folds_of(locations: Mapping[str, Sequence[str]], count: int = FOLDS) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The scenes of a fold."""
+
+    train: Sequence[SceneEntry]
+    outer: Sequence[SceneEntry]  # to report on: of the locations of the fold
+    inner: Sequence[SceneEntry]  # to choose by: of the calib locations
+
+
+def parts(found: Mapping[Split, Sequence[SceneEntry]], fold: int) -> Parts:
+    """The scenes of a fold, from those of the split."""
+    trained = [entry for entry in found["train"] if entry.group in MIXTURE]
+    dev = [entry for entry in found["dev"] if entry.group in MIXTURE]
+    dealt = [entry for entry in (*trained, *dev) if entry.group in DEALT] + [e for e in dev if e.group == VIEWS]
+    locations: dict[str, list[str]] = {}
+    for entry in dealt:
+        locations.setdefault(entry.group, []).append(entry.record.location)
+    of = folds_of(locations)
+    return Parts(
+        train=[entry for entry in trained if entry.group == VIEWS]
+        + [entry for entry in dealt if entry.group != VIEWS and of[entry.record.location] != fold],
+        outer=[entry for entry in dealt if of[entry.record.location] == fold],
+        inner=[entry for entry in found["calib"] if entry.group in MIXTURE],
+    )
+
+
+def folds_of(locations: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """Fold of every location: those of a kind (the keys) are distributed in turn, sorted by name.
 
     Neighbours are mostly captures of one camera, so that each fold has some of each.
     """
-    fold: dict[str, int] = {}
-    for names in locations.values():
-        for n, name in enumerate(sorted(set(names))):
-            fold[name] = n % count
-    return fold
-
-
-def split_by_fold(
-    entries: Sequence[SceneEntry], fold: int, count: int = FOLDS
-) -> tuple[list[SceneEntry], list[SceneEntry]]:
-    """Training scenes and held-out scenes of a fold."""
-    locations: dict[str, list[str]] = {}
-    for entry in entries:
-        if entry.group != PHOTOS:
-            locations.setdefault(entry.group, []).append(entry.record.location)
-    of = folds_of(locations, count)
-    train = [entry for entry in entries if of.get(entry.record.location) != fold]
-    return train, [entry for entry in entries if of.get(entry.record.location) == fold]
+    return {name: n % FOLDS for names in locations.values() for n, name in enumerate(sorted(set(names)))}
 
 
 def training_scenes(
     row: Row, train: Sequence[SceneEntry], counterparts: Mapping[str, SceneEntry], frames_per_stack: int
 ) -> list[SceneEntry]:
-    """The training scenes of a row.
+    """The training scenes of a row: all, or the real focal stacks, their rendered counterparts, or both.
 
-    Args:
-        row: the row.
-        train: training scenes of the fold.
-        counterparts: rendered counterpart of each focal stack, by name of the scene.
-        frames_per_stack: largest number of frames of a real stack, that of its counterpart.
+    ``counterparts`` are by the name of the scene, with ``frames_per_stack`` frames at most; so have the real ones.
     """
-    if not row.stacks_only:
+    if not row.frames:
         return list(train)
-    stacks = [entry for entry in train if entry.group == "focal_stacks" and entry.record.name in counterparts]
+    stacks = [entry for entry in train if entry.record.name in counterparts]
     real = [
         replace(entry, record=replace(entry.record, frames=evenly_spaced_frames(entry.record.frames, frames_per_stack)))
         for entry in stacks
     ]
     rendered = [counterparts[entry.record.name] for entry in stacks]
-    return {REAL: real, RENDERED: rendered, BOTH: [*real, *rendered]}[row.frames]
+    return {REAL: real, RENDERED: rendered, HALF: [*real, *rendered]}[row.frames]
 
 
 def evenly_spaced_frames(frames: Sequence[FrameRecord], count: int) -> list[FrameRecord]:

@@ -1,4 +1,4 @@
-"""Read and write ``measures.csv``: one line per run and location."""
+"""Read and write measures: one line per run and location."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 from mddnet.io.atomic import atomic_write_text
 
-_KEYS = ("run", "recipe", "row", "fold", "kind", "place")
+_KEYS = ("run", "recipe", "row", "fold", "part", "kind", "place")
+OUTER, INNER = "outer", "inner"
+UNTRAINED = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Line:
     run: str
     recipe: str  # hash of the recipe, or "-" for a method that was not trained here
     row: str
-    fold: int  # -1 for a method that was not trained here
+    fold: int  # of the location
+    part: str  # "outer" for held-out locations of the fold, "inner" for calib locations
     kind: str  # of the scenes
     location: str
     measures: Mapping[str, float]
@@ -34,7 +37,7 @@ def write_lines(path: Path, lines: Sequence[Line]) -> None:
     writer.writerow((*_KEYS, *names))
     for line in lines:
         values = [f"{line.measures[name]:.4g}" if name in line.measures else "" for name in names]
-        writer.writerow((line.run, line.recipe, line.row, line.fold, line.kind, line.location, *values))
+        writer.writerow((line.run, line.recipe, line.row, line.fold, line.part, line.kind, line.location, *values))
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_text(path, text.getvalue())
 
@@ -54,11 +57,15 @@ def read_lines(path: Path) -> list[Line]:
             Line(
                 *(row[key] for key in _KEYS[:3]),
                 int(row["fold"]),
-                row["kind"],
-                row["place"],
+                *(row[key] for key in _KEYS[4:]),
                 {name: float(value) for name, value in row.items() if name not in _KEYS and value},
             )
             for row in rows
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a table of measures ({error}); delete it, and run make table-claims") from error
+        raise ValueError(f"{path}: not a table of measures ({error}); delete it, and repeat the run") from error
+
+
+def read_results(folder: Path) -> list[Line]:
+    """The lines of all runs that are done, from ``RUN.csv`` files."""
+    return [line for path in sorted(folder.glob("*.csv")) for line in read_lines(path)]

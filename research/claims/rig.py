@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from research.claims.plan import RIGS
+
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.scenes.rig_scene import build_rig_scene
 from mddnet.scenes.scene_stamp import scene_stamp
 from mddnet.scenes.store import read_scene
-
-GROUP = "rigs"
 
 
 def rig_scenes(data: Path, work: Path) -> list[SceneEntry]:
@@ -30,9 +30,9 @@ def rig_scenes(data: Path, work: Path) -> list[SceneEntry]:
 
     entries = []
     for seed, (name, (_, make)) in enumerate(scenes(data).items()):
-        folder = work / GROUP / name
+        folder = work / RIGS / name
         if not (folder / "scene.json").is_file():
             capture(make(), work / "captures" / name, FULL, seed, noise=0.01)
-            build_rig_scene(work / "captures" / name, work / GROUP)
-        entries.append(SceneEntry(folder, GROUP, read_scene(folder), scene_stamp(folder)))
+            build_rig_scene(work / "captures" / name, work / RIGS)
+        entries.append(SceneEntry(folder, RIGS, read_scene(folder), scene_stamp(folder)))
     return entries

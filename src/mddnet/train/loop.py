@@ -28,21 +28,26 @@ from mddnet.train.validate import quick_validation
 
 
 def train(
-    recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = None, processes: Processes = ONE_PROCESS
+    recipe: Recipe,
+    accelerator: str = "auto",
+    scenes: Scenes | None = None,
+    processes: Processes = ONE_PROCESS,
+    network: MDDNet | None = None,
 ) -> Path:
     """Train by a recipe, or resume an interrupted run; return the folder with the trained weights.
 
     Batch n depends on the seed and n alone, and a checkpoint holds all other state, so an interrupted run ends with the
     same weights as an uninterrupted one. ``accelerator`` is a device as Lightning Fabric names it; without ``scenes``,
-    those of the recipe are opened; the first of the processes validates and writes. MddnetError if scenes, split or an
+    those of the recipe are opened; ``network`` replaces the one that the recipe starts from, for ablations that are no
+    setting; the first of the processes validates and writes. MddnetError if scenes, split or an
     existing checkpoint do not match the recipe, the loss is not finite, or another run writes into the folder.
     """
     fabric = start_processes(accelerator, recipe.train.precision, processes)
     with run_folder(recipe.train.out) if fabric.is_global_zero else nullcontext():
-        return _train(recipe, fabric, scenes)
+        return _train(recipe, fabric, scenes, network)
 
 
-def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
+def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None, network: MDDNet | None) -> Path:
     torch.set_num_threads(recipe.train.threads)
     torch.manual_seed(recipe.train.seed)
     scenes = scenes or open_run_scenes(recipe)
@@ -53,7 +58,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
         )
     out, steps, ranks = recipe.train.out, recipe.optim.steps, fabric.world_size
     memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
-    network = start_network(recipe).to(memory_format=memory_format)
+    network = (network or start_network(recipe)).to(memory_format=memory_format)
     if ranks > 1 and recipe.data.batch_size < OWN_BATCH:
         normalise_over_processes(network)
     optimiser = build_optimiser(network, recipe.optim)

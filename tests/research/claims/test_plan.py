@@ -1,41 +1,42 @@
-"""The plan: rows differ only as named, and no location is used for both training and evaluation."""
+"""The plan: rows differ only as named, and no location is used for both training and measuring."""
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
+import torch
 from research.claims.plan import (
-    BOTH,
+    ABLATIONS,
     FOLDS,
     FRAMES,
+    FULL,
+    HALF,
     LADDER,
-    LONGER,
+    MIXTURE,
     REAL,
     RENDERED,
+    ROWS,
     Effort,
     Run,
     evenly_spaced_frames,
-    folds_of,
+    parts,
     recipe,
-    run_named,
     runs,
-    split_by_fold,
     training_scenes,
 )
+from research.claims.variants import build
 
+from mddnet.config import ModelConfig
 from mddnet.data.scene_pool import SceneEntry
-from mddnet.types import FrameRecord, SceneRecord
-
-KINDS = ("focal_stacks", "light_fields", "rgbd", "stereo", "photos")
+from mddnet.types import FrameRecord, SceneRecord, Split
 
 
 def entry(group: str, name: str, location: str, frames: int = 20) -> SceneEntry:
     record = SceneRecord(
         name=name,
         location=location,
-        capture="photo" if group == "photos" else "focal_stack",
+        capture="focal_stack",
         source="-",
         licence="-",
         provenance="real",
@@ -47,78 +48,78 @@ def entry(group: str, name: str, location: str, frames: int = 20) -> SceneEntry:
     return SceneEntry(Path(group) / name, group, record)
 
 
-SCENES = [
-    *(entry("focal_stacks", f"s{n}", f"location{n // 2}") for n in range(10)),
-    *(entry("rgbd", f"r{n}", f"rgbd/{n}") for n in range(4)),
-    *(entry("photos", f"p{n}", "photos/x") for n in range(3)),
-]
+FOUND: dict[Split, list[SceneEntry]] = {
+    "train": [
+        *(entry("focal_stacks", f"s{n}", f"location{n // 2}") for n in range(10)),
+        *(entry("views", f"v{n}", f"views/{n}") for n in range(5)),
+        *(entry("pseudo", f"p{n}", "photos/x") for n in range(3)),
+    ],
+    "dev": [
+        *(entry("rgbd", f"r{n}", f"rgbd/{n}") for n in range(4)),
+        *(entry("views", f"w{n}", f"views/dev{n}") for n in range(4)),
+    ],
+    "calib": [entry("focal_stacks", "c", "calib_stack"), entry("views", "x", "views/calib")],
+}
 
 
 def test_every_location_is_held_out_once() -> None:
-    kept_out: list[str] = []
+    held_out: list[str] = []
     for fold in range(FOLDS):
-        training, out = split_by_fold(SCENES, fold)
-        assert {e.record.location for e in training} & {e.record.location for e in out} == set()
-        assert len(training) + len(out) == len(SCENES)
-        assert sum(e.group == "photos" for e in training) == 3
-        kept_out += sorted({e.record.location for e in out})
-    assert sorted(kept_out) == sorted({e.record.location for e in SCENES if e.group != "photos"})
-
-
-def test_folds_of_a_kind_have_equal_size() -> None:
-    of = folds_of({"a": [f"a{n}" for n in range(10)], "b": ["b0", "b1"]})
-    assert [sum(of[f"a{n}"] == fold for n in range(10)) for fold in range(3)] == [4, 3, 3]
-    assert of["b0"] == 0 and of["b1"] == 1
+        of_fold = parts(FOUND, fold)
+        train, outer = ({e.record.location for e in part} for part in (of_fold.train, of_fold.outer))
+        assert not train & outer
+        assert {f"views/{n}" for n in range(5)} <= train
+        assert not any(name.startswith("views/dev") for name in train)  # rendered views of dev are for measuring only
+        assert {e.record.location for e in of_fold.inner} == {"calib_stack", "views/calib"}
+        assert not {"calib_stack", "views/calib", "photos/x"} & (train | outer)
+        held_out += sorted(outer)
+    assert sorted(held_out) == sorted(
+        [f"location{n}" for n in range(5)] + [f"rgbd/{n}" for n in range(4)] + [f"views/dev{n}" for n in range(4)]
+    )
 
 
 def test_rows_differ_only_as_named() -> None:
-    made = {row.name: recipe(Run(row, 1, Effort()), Path("x"), KINDS) for row in LADDER}
-    for name, one in made.items():
-        assert (one.data, one.optim, one.train.seed) == (made["two"].data, made["two"].optim, 1), name
-        assert one.model.decoder_channels == made["two"].model.decoder_channels
-        assert one.model.encoder == made["two"].model.encoder
+    made = {name: recipe(Run(row, 1), Effort(), Path("x"), tuple(MIXTURE)) for name, row in ROWS.items()}
+    for row in (*LADDER, *ABLATIONS):
+        one = made[row.name]
+        assert (one.data, one.optim, one.train.seed) == (made["two"].data, made["two"].optim, 1), row.name
+        assert (one.model.encoder, one.model.decoder_channels) == (
+            made["two"].model.encoder,
+            made["two"].model.decoder_channels,
+        )
     assert made["depth"].model.tasks == "depth" and made["defocus"].model.tasks == "defocus"
-    assert made["soft"].model == made["law"].model and made["soft"].loss != made["law"].loss
     assert made["two"].loss == made["soft"].loss
     assert made["two"].model == made["soft"].model.model_copy(update={"soft_connection": False})
-    frames = {row.name: recipe(Run(row, 1, Effort()), Path("x"), KINDS) for row in FRAMES}
-    assert len({one.config_hash for one in made.values()} | {one.config_hash for one in frames.values()}) == 9
-    assert frames[REAL].model == frames[RENDERED].model == frames[BOTH].model == made["full"].model
-    assert frames[REAL].data.mixture.normalised["focal_stacks"] == 1
-    longer = {row.name: recipe(Run(row, 1, Effort()), Path("x"), KINDS) for row in LONGER}
-    assert [one.model for one in longer.values()] == [one.model for one in made.values()]
-    assert longer["two-long"].loss == longer["soft-long"].loss
-    assert {row.loss["depth"] for row in LONGER[2:]} == {0.5} and LONGER[4].loss["lens_law"] == 2
+    assert made["soft"].model == made["law"].model
+    assert made["soft"].loss.model_copy(update={"lens_law": 0.2}) == made["law"].loss
+    assert len({one.config_hash for one in made.values()}) == len(ROWS)
+    for row in FRAMES:
+        assert made[row.name].model == made[FULL].model and made[row.name].optim.steps == 500
+        assert made[row.name].data.mixture.normalised["focal_stacks"] == 1
 
 
-def test_every_row_has_every_fold_and_seed() -> None:
-    planned = runs(Effort())
-    assert len({run.name for run in planned}) == len(planned) == FOLDS * (len(LADDER) + len(FRAMES) + len(LONGER))
-    for row in (*LADDER, *FRAMES, *LONGER):
-        mine = [run for run in planned if run.row == row]
-        assert {run.seed for run in mine} == {0, 1, 2} and len({run.effort for run in mine}) == 1
-    assert {run.effort.steps for run in planned if run.row in LONGER} == {1800}
-
-
-def test_run_by_name() -> None:
-    run = run_named("full-long-2")
-    assert (run.row.name, run.fold, run.effort.steps) == ("full-long", 2, 1800)
-    with pytest.raises(ArgumentTypeError, match=r"full-3: .*fold from 0 to 2"):
-        run_named("full-3")
+def test_most_important_runs_are_first() -> None:
+    planned = [run.name for run in runs()]
+    assert planned[:3] == ["full-0", "defocus-0", "depth-0"] and len(set(planned)) == len(planned)
+    for row in (*LADDER, *FRAMES):
+        assert {f"{row.name}-{fold}" for fold in range(FOLDS)} <= set(planned)
+    assert {name for name in planned if name.startswith("coarse")} == {"coarse-0"}
+    assert {run.name for run in runs("coarse")} - set(planned) == {"coarse-1", "coarse-2"}
 
 
 def test_real_and_rendered_rows_have_same_scenes_and_frame_counts() -> None:
-    training, _ = split_by_fold(SCENES, 0)
+    train = parts(FOUND, 0).train
     counterparts = {
         e.record.name: entry("focal_stacks", e.record.name, e.record.location, 12)
-        for e in training
+        for e in train
         if e.group == "focal_stacks"
     }
-    seen = {row.name: training_scenes(row, training, counterparts, 12) for row in FRAMES}
+    seen = {row.name: training_scenes(row, train, counterparts, 12) for row in FRAMES}
     assert [e.record.name for e in seen[REAL]] == [e.record.name for e in seen[RENDERED]]
-    assert all(len(e.record.frames) == 12 for row in seen.values() for e in row)
+    assert all(len(e.record.frames) == 12 for found in seen.values() for e in found)
     assert all(e is counterparts[e.record.name] for e in seen[RENDERED])
-    assert len(seen[BOTH]) == 2 * len(seen[REAL])
+    assert len(seen[HALF]) == 2 * len(seen[REAL])
+    assert training_scenes(ROWS[FULL], train, {}, 12) == train
 
 
 @pytest.mark.parametrize(("count", "expected"), [(20, [0, 19]), (2, [0, 1])])
@@ -126,3 +127,32 @@ def test_ends_of_a_stack_are_kept(count: int, expected: list[int]) -> None:
     frames = entry("focal_stacks", "s", "p", count).record.frames
     found = [int(frame.u_focus) for frame in evenly_spaced_frames(frames, 12)]
     assert [found[0], found[-1]] == expected and len(found) == min(count, 12) == len(set(found))
+
+
+def test_paths_between_the_decoders() -> None:
+    """Which map depends on a weight of the connection, and through which its gradient flows."""
+    torch.manual_seed(0)
+    image = torch.rand(2, 3, 64, 64)
+
+    def reached(change: str, output: str) -> dict[str, bool]:
+        """Whether the output has a gradient in the first block of each decoder."""
+        network = build(ModelConfig(pretrained=False), change).train()
+        assert network.links is not None
+        for link in network.links:
+            for parameter in link.parameters():
+                torch.nn.init.normal_(parameter, std=0.1)
+        getattr(network(image), output).mean().backward()
+        found = {}
+        for name, decoder in (("depth", network.depth_decoder), ("defocus", network.defocus_decoder)):
+            assert decoder is not None
+            gradient = decoder.blocks[0].reduce.weight.grad
+            found[name] = gradient is not None and bool(gradient.abs().sum() > 0)
+        return found
+
+    assert reached("", "inv_depth") == reached("", "defocus_px") == {"depth": True, "defocus": True}
+    assert reached("one-way", "inv_depth") == {"depth": True, "defocus": True}
+    assert reached("one-way", "defocus_px") == {"depth": False, "defocus": True}
+    assert reached("stopped", "inv_depth") == {"depth": True, "defocus": False}
+    assert reached("stopped", "defocus_px") == {"depth": False, "defocus": True}
+    coarse = build(ModelConfig(pretrained=False), "coarse")
+    assert coarse.links is not None and len(coarse.links) == 1
