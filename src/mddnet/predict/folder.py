@@ -25,7 +25,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from mddnet import cluster
 from mddnet.cores import worker_threads
 from mddnet.errors import ImageError, MddnetError
 from mddnet.io.json_fields import display
@@ -52,6 +51,7 @@ from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
 from mddnet.predict.preview import PreviewRange, preview_range
 from mddnet.predict.preview_film import save_preview_film
+from mddnet.predict.runtime import Device
 from mddnet.predict.summary import saved_summary
 from mddnet.types import InvDepthUnit, Lens, Photo
 
@@ -65,6 +65,8 @@ LARGE_PIXELS = 40_000_000
 """A photo with more pixels is processed alone, to limit the memory."""
 MAX_WORKERS = 8
 """Largest number of photos that are processed at once, to limit the memory."""
+MAX_WRITERS = 4
+"""Largest number of files of a photo that are written at once, for the same reason."""
 RANGE_FRAMES = 9
 """Frames of a video that determine the colour range of all its previews."""
 
@@ -83,6 +85,7 @@ class Settings:
     priors: Priors | None = None  # depth priors of the photos
     resume: bool = False  # whether to skip photos with results of the same settings and model
     verbose: bool = False  # whether summaries have the numbers of the lens law
+    writers: int = 1  # number of files of a photo that are written at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,10 +342,11 @@ def predict_item(
         claim_stem(settings.out, item.stem, source_of(prediction.photo))
         if claimed is not None:
             claimed.set()
-        detail = settings.detail
+        detail, writers = settings.detail, 1 if item.alone else settings.writers
         files = save(
-            prediction, settings.out, item.stem, settings.formats, fixed_range, full=detail.full, maps_at=detail.at
-        )
+            prediction, settings.out, item.stem, settings.formats, fixed_range,
+            full=detail.full, maps_at=detail.at, writers=writers,
+        )  # fmt: skip
         return Outcome(item.path, saved_summary(item.name, prediction, files, settings.verbose), files["facts"])
     except Exception as error:
         # Whatever is wrong with one photo, the others follow.
@@ -430,7 +434,7 @@ class VideoRanges:
 
 
 def predict_on_ray(
-    address: str, model: str, paths: Sequence[Path], settings: Settings, threads: int = 1
+    address: str, model: str, paths: Sequence[Path], settings: Settings, threads: int = 1, device: Device = "auto"
 ) -> Generator[Outcome]:
     """:func:`predict_files` on a Ray cluster, with one call per file.
 
@@ -442,10 +446,13 @@ def predict_on_ray(
         paths: photos and videos, absolute.
         settings: settings of all photos; ``out`` is absolute.
         threads: processor cores per file.
+        device: as for :func:`mddnet.load`.
 
     Yields:
         The outcomes, in the order of completion.
     """
+    from mddnet.cluster import on_ray  # slow to import
+
     out = settings.out
     out.mkdir(parents=True, exist_ok=True)
     remove_abandoned(out)
@@ -457,21 +464,21 @@ def predict_on_ray(
             except MddnetError:
                 continue  # reported in its turn
     folders = {out, *(path.parent for path in paths[:1])}
-    calls = ((model, threads, settings, path) for path in paths)
-    for outcomes in cluster.on_ray(address, _predict_file, calls, _lost_outcome, folders, cores=threads):
+    calls = ((model, threads, device, settings, path) for path in paths)
+    for outcomes in on_ray(address, _predict_file, calls, _lost_outcome, folders, cores=threads):
         yield from outcomes
     remove_abandoned(out)  # files of machines that failed
 
 
-_Call = tuple[str, int, Settings, Path]
+_Call = tuple[str, int, Device, Settings, Path]
 
 
 def _predict_file(call: _Call) -> list[Outcome]:
     """Predict a photo, or the frames of a video until one fails."""
-    name, threads, settings, path = call
+    name, threads, device, settings, path = call
     outcomes: list[Outcome] = []
     try:
-        model = _loaded(name, threads)
+        model = _loaded(name, threads, device)
     except MddnetError as error:
         return [Outcome(path, f"{path}: {error}", None)]
     for item in items_of(model, path, settings):
@@ -482,9 +489,9 @@ def _predict_file(call: _Call) -> list[Outcome]:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, threads: int) -> Model:
+def _loaded(model: str, threads: int, device: Device) -> Model:
     """The model, loaded once per worker."""
-    return load(model, threads)
+    return load(model, threads, device=device)
 
 
 def _lost_outcome(call: _Call, reason: str) -> list[Outcome]:
