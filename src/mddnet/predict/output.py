@@ -414,9 +414,6 @@ def _stage(
     written = [quantity for quantity in WRITTEN if quantity in prediction.quantities]
     maps = [Map(source, quantity, exact=detail.full) for quantity in written]
     height, width = source.size
-    colour_range = fixed_range or preview_range(prediction)
-    # First, since it takes longest.
-    staging.put("preview", PREVIEW_SUFFIX, partial(_write_preview, prediction, colour_range))
     made: dict[str, object] = {"maps": {**asdict(detail), "width_px": width, "height_px": height}}
     if "mask" in formats:
         mask = Map(prediction, "defocus_px")
@@ -434,6 +431,8 @@ def _stage(
         made["point_cloud"] = put_points(staging, predicted_points(prediction), formats)
     for one in maps:
         put_map(staging, one, formats)
+    colour_range = fixed_range or preview_range(prediction)
+    staging.put("preview", PREVIEW_SUFFIX, partial(_write_preview, prediction, colour_range))
     made["preview_range"] = {**asdict(colour_range), "fixed": fixed_range is not None}
     if "png" in formats:
         made["png_codes"] = {one.quantity: one.code() for one in maps}

@@ -24,6 +24,7 @@ LIBRARIES = {
     "openvino": "the libraries of OpenVINO of the version that onnxruntime-openvino needs",
 }
 QUIET_ERRORS_ONLY = 3
+REASON_CHARACTERS = 300
 
 
 def check_device(device: str) -> None:
@@ -87,6 +88,5 @@ def _providers(device: Device, threads: int | None) -> list[Any]:
 
 
 def _unusable(device: Device, reason: str) -> DeviceError:
-    return DeviceError(
-        f"device {device}: cannot be used ({reason}); expected {LIBRARIES[device]}; or use the device cpu"
-    )
+    last = reason.strip().rpartition("\n")[2][:REASON_CHARACTERS]  # of many lines with places in ONNX Runtime's sources
+    return DeviceError(f"device {device}: cannot be used ({last}); expected {LIBRARIES[device]}; or device cpu")
