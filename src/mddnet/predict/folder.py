@@ -65,7 +65,7 @@ LARGE_PIXELS = 40_000_000
 """A photo with more pixels is processed alone, to limit the memory."""
 MAX_WORKERS = 8
 """Largest number of photos that are processed at once, to limit the memory."""
-MAX_WRITERS = 4
+MAX_WRITERS = 2
 """Largest number of files of a photo that are written at once, for the same reason."""
 RANGE_FRAMES = 9
 """Frames of a video that determine the colour range of all its previews."""

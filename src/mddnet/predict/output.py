@@ -414,6 +414,8 @@ def _stage(
     written = [quantity for quantity in WRITTEN if quantity in prediction.quantities]
     maps = [Map(source, quantity, exact=detail.full) for quantity in written]
     height, width = source.size
+    colour_range = fixed_range or preview_range(prediction)
+    picture = preview(prediction, colour_range)  # before the other files, since it copies the photo meanwhile
     made: dict[str, object] = {"maps": {**asdict(detail), "width_px": width, "height_px": height}}
     if "mask" in formats:
         mask = Map(prediction, "defocus_px")
@@ -431,8 +433,7 @@ def _stage(
         made["point_cloud"] = put_points(staging, predicted_points(prediction), formats)
     for one in maps:
         put_map(staging, one, formats)
-    colour_range = fixed_range or preview_range(prediction)
-    staging.put("preview", PREVIEW_SUFFIX, partial(_write_preview, prediction, colour_range))
+    put_picture(staging, "preview", PREVIEW_SUFFIX, picture)
     made["preview_range"] = {**asdict(colour_range), "fixed": fixed_range is not None}
     if "png" in formats:
         made["png_codes"] = {one.quantity: one.code() for one in maps}
@@ -463,15 +464,7 @@ def put_bytes(staging: Staging, key: str, ending: str, content: bytes) -> None:
 
 def put_picture(staging: Staging, key: str, ending: str, picture: Image.Image) -> None:
     """Write a picture as PNG."""
-    staging.put(key, ending, partial(_write_picture, picture))
-
-
-def _write_picture(picture: Image.Image, stream: BinaryIO) -> None:
-    picture.save(stream, format="PNG", compress_level=1)
-
-
-def _write_preview(prediction: Prediction, colour_range: PreviewRange, stream: BinaryIO) -> None:
-    _write_picture(preview(prediction, colour_range), stream)
+    staging.put(key, ending, lambda stream: picture.save(stream, format="PNG", compress_level=1))
 
 
 def _write_mesh(prediction: Prediction, stream: BinaryIO) -> None:
