@@ -21,7 +21,7 @@ from mddnet.model.network import Maps, MDDNet
 from mddnet.train.monitor import Monitor
 from mddnet.train.optim import build_optimiser, moving_average, set_learning_rates
 from mddnet.train.pictures import figure
-from mddnet.train.processes import ONE_PROCESS, Processes, normalise_over_processes, start_processes
+from mddnet.train.processes import ONE_PROCESS, OWN_BATCH, Processes, normalise_over_processes, start_processes
 from mddnet.train.record import CHECKPOINT, Checkpoint, EarlyStopping, RunState, run_folder
 from mddnet.train.scenes import Scenes, open_run_scenes
 from mddnet.train.validate import quick_validation
@@ -54,7 +54,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
     out, steps, ranks = recipe.train.out, recipe.optim.steps, fabric.world_size
     memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
     network = start_network(recipe).to(memory_format=memory_format)
-    if ranks > 1:
+    if ranks > 1 and recipe.data.batch_size < OWN_BATCH:
         normalise_over_processes(network)
     optimiser = build_optimiser(network, recipe.optim)
     model, fabric_optimiser = fabric.setup(network, optimiser)

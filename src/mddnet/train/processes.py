@@ -87,6 +87,10 @@ def is_first_process() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
+OWN_BATCH = 8
+"""With at least so many crops per process, batch normalisation is not synchronised: no process waits for another."""
+
+
 class NormOverProcesses(nn.BatchNorm2d):
     """Batch normalisation with statistics over the batches of all processes.
 
