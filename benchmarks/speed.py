@@ -1,11 +1,13 @@
 """Measure the speed of mddnet and baselines: ``make bench``, or ``python benchmarks/speed.py -o FILE.md``.
 
-Every contender is timed once per round, in turn, so that other load of the machine affects all of them. The table lists
-medians, the machine and its load.
+Every contender is timed once per round, in turn, so that other load of the machine affects all of them. A ratio is the
+median of the ratios within each round. The numbers are also written into ``speed.json``, from which
+``benchmarks/fill_tables.py`` takes those of docs/speed.md.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import statistics
@@ -38,6 +40,10 @@ OURS = "mddnet, both maps, 384 x 512"
 ON_ONE_CORE = ("decode", "the same on one core", "encode: five maps, preview, facts")
 """The parts of a prediction when one photo per core is processed."""
 FOLDER_ROUNDS = 3
+ONE_MEGAPIXEL = (1000, 1000)
+ONE, TWELVE = "`mddnet predict` of one JPEG of 1000 x 1000", "`mddnet predict` of one JPEG of 4000 x 3000"
+MEMORY_MEGAPIXELS = {1: (1000, 1000), 24: (4000, 6000), 100: (8166, 12250), 200: (12247, 16330)}
+MAC = sys.platform == "darwin"  # its ru_maxrss counts bytes
 Call = Callable[[], object]
 
 
@@ -55,6 +61,10 @@ class Contender:
     @property
     def median(self) -> float:
         return statistics.median(self.milliseconds)
+
+    def over(self, other: Contender) -> float:
+        """Median of the ratios within each round."""
+        return statistics.median(a / b for a, b in zip(self.milliseconds, other.milliseconds, strict=True))
 
 
 def onnx_call(path: Path, shape: tuple[int, ...], threads: int) -> Call:
@@ -145,11 +155,30 @@ def photo_file(folder: Path, seed: int, size: tuple[int, int] = PHOTO_SIZE) -> P
     return path
 
 
-def predict_command(photos: list[Path], out: Path, model: Path, threads: int) -> Call:
-    """``mddnet predict`` in a new process."""
+@dataclass(frozen=True)
+class Used:
+    """What a process needed."""
+
+    seconds: float  # from its start to its end
+    peak_mb: float  # largest resident memory, 0 where the system does not tell
+
+
+def predicted(photos: list[Path], out: Path, model: Path, threads: int) -> Used:
+    """``mddnet predict`` in a new process, with byte code as an installation has it."""
     command = [sys.executable, "-m", "mddnet", "predict", *map(str, photos), "-o", str(out)]
     command += ["--model", str(model), "--threads", str(threads)]
-    return lambda: subprocess.run(command, check=True, capture_output=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    if hasattr(os, "wait4"):
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode, peak = os.waitstatus_to_exitcode(status), usage.ru_maxrss / (1e6 if MAC else 1e3)
+    else:
+        peak = 0.0 * process.wait()
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command[:4])} ... ended with {process.returncode}")
+    return Used(seconds, peak)
 
 
 def parts_of_predict(photo: Path, model: Model, alone: Model, out: Path, rounds: int) -> dict[str, float]:
@@ -166,23 +195,35 @@ def parts_of_predict(photo: Path, model: Model, alone: Model, out: Path, rounds:
     return {name: statistics.median(timed(call) for _ in range(rounds)) for name, call in calls.items()}
 
 
+def fastest(found: list[Contender]) -> dict[str, Contender]:
+    """Each network in its fastest runtime."""
+    names = dict.fromkeys(one.name for one in found)
+    return {name: min((one for one in found if one.name == name), key=lambda one: one.median) for name in names}
+
+
+def ratios(found: list[Contender]) -> dict[str, float]:
+    """Time of each network over that of ours, both in their fastest runtime."""
+    best = fastest(found)
+    return {name: one.over(best[OURS]) for name, one in best.items()}
+
+
 def table(found: list[Contender]) -> list[str]:
-    """The rows of the networks, with the time over that of ours, both in their fastest runtime."""
-    best = {name: min(c.median for c in found if c.name == name) for name in dict.fromkeys(c.name for c in found)}
+    """The rows of the networks."""
+    best, over = fastest(found), ratios(found)
     lines = [
         "| network | gives | million parameters | runtime | ms | best runtime over ours |",
         "|---|---|---|---|---|---|",
     ]
     for one in found:
-        factor = f"{best[one.name] / best[OURS]:.1f}" if one.median == best[one.name] else ""
+        factor = f"{over[one.name]:.2f}" if one is best[one.name] else ""
         lines.append(
             f"| {one.name} | {one.gives} | {one.parameters:.1f} | {one.runtime} | {one.median:.0f} | {factor} |"
         )
     depth, blur = (next(name for name in best if name.startswith(start)) for start in ("Depth Anything", "DMENet"))
     lines += [
         "",
-        f"Depth Anything V2 Small at its usual input takes {best[depth] / best[OURS]:.1f} times as long as both maps",
-        f"of mddnet; with a network like DMENet, {(best[depth] + best[blur]) / best[OURS]:.1f} times as long.",
+        f"Depth Anything V2 Small at its usual input takes {over[depth]:.1f} times as long as both maps",
+        f"of mddnet; with a network like DMENet, {over[depth] + over[blur]:.1f} times as long.",
     ]
     return lines
 
@@ -203,6 +244,76 @@ def machine_and_runtimes(threads: int) -> str:
     )
 
 
+def network_times(model: Path, threads: int, rounds: int, folder: Path) -> list[Contender]:
+    """Our network and the baselines, each timed once per round."""
+    found = contenders(model, threads, folder)
+    for one in found:
+        one.call()  # warm
+    for _ in range(rounds):
+        for one in found:
+            one.milliseconds.append(timed(one.call))
+    return found
+
+
+def photo_times(model: Path, threads: int, rounds: int, folder: Path) -> dict[str, float]:
+    """Median seconds of a photo from start to files, and of its parts."""
+    photo, one = photo_file(folder, 0), photo_file(folder, 999, ONE_MEGAPIXEL)
+    out = folder / "results"
+    predicted([one], out, model, threads)  # writes the byte code
+    whole, small = (
+        statistics.median(predicted([path], out, model, threads).seconds for _ in range(rounds))
+        for path in (photo, one)
+    )
+    parts = parts_of_predict(photo, mddnet.load(model, threads), mddnet.load(model, 1), out, rounds)
+    seconds = {f"{part} of 12 megapixels": milliseconds / 1000 for part, milliseconds in parts.items()}
+    return {TWELVE: whole, ONE: small, **seconds}
+
+
+def folder_rates(model: Path, threads: int, photos: int, rounds: int, folder: Path) -> list[tuple[float, float]]:
+    """Photos per second of a folder without the start, and their share in % of the ideal, in each round.
+
+    The ideal is the sum of the parts on one core, over all cores. The parts are measured in each round, since the speed
+    of a machine varies.
+    """
+    out = folder / "results"
+    many = [photo_file(folder, i) for i in range(photos)]
+    tiny = photo_file(folder, 998, OUR_SIZE)
+    both = mddnet.load(model, threads), mddnet.load(model, 1)
+    found = []
+    for _ in range(rounds):
+        start = predicted([tiny], out, model, threads).seconds
+        parts = parts_of_predict(many[0], *both, out, 2)
+        ideal = sum(parts[part] for part in ON_ONE_CORE) / threads / 1000
+        rate = photos / (predicted(many, out, model, threads).seconds - start)
+        found.append((rate, 100 * rate * ideal))
+    return found
+
+
+def memory(model: Path, threads: int, folder: Path) -> dict[str, float]:
+    """Largest memory in MB of the prediction of one photo, by its megapixels; and that of 10 and of 40 small photos."""
+    found = {}
+    for megapixels, size in MEMORY_MEGAPIXELS.items():
+        photo = large_photo_file(folder, size)
+        found[str(megapixels)] = predicted([photo], folder / "results", model, threads).peak_mb
+        photo.unlink()
+    small = [photo_file(folder, 1000 + i, ONE_MEGAPIXEL) for i in range(40)]
+    for count in (10, 40):
+        found[f"{count} photos"] = predicted(small[:count], folder / "results", model, threads).peak_mb
+    return found
+
+
+def large_photo_file(folder: Path, size: tuple[int, int]) -> Path:
+    """A JPEG of (height, width), tiled: noise of 200 megapixels would need gigabytes here."""
+    tile = Image.open(photo_file(folder, 997, ONE_MEGAPIXEL))
+    picture = Image.new("RGB", size[::-1])
+    for top in range(0, size[0], tile.height):
+        for left in range(0, size[1], tile.width):
+            picture.paste(tile, (left, top))
+    path = folder / "large.jpg"
+    picture.save(path, quality=90)
+    return path
+
+
 def main(
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("docs/results/speed.md"),
@@ -216,7 +327,7 @@ def main(
     Parameters
     ----------
     out
-        Markdown file to write.
+        Markdown file to write; its numbers are written into a .json of the same name.
     model
         A shipped model, or a model folder.
     rounds
@@ -228,67 +339,57 @@ def main(
     """
     threads = threads or os.cpu_count() or 1
     load_before = os.getloadavg()[0]
+    opened = open_model_dir(model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found = contenders(Path(model) if Path(model).exists() else open_model_dir(model).folder, threads, folder)
-        for one in found:
-            one.call()  # warm
-        for _ in range(rounds):
-            for one in found:
-                one.milliseconds.append(timed(one.call))
-        model_folder = open_model_dir(model).folder
-        predictor = mddnet.load(model_folder, threads)
-        photo = photo_file(folder, 0)
-        small = photo_file(folder, 999, OUR_SIZE)
-        results = folder / "results"
-        alone = mddnet.load(model_folder, 1)
-        parts = parts_of_predict(photo, predictor, alone, results, min(rounds, 5))
-        whole = statistics.median(
-            timed(predict_command([photo], results, model_folder, threads)) for _ in range(min(rounds, 5))
-        )
-        first = statistics.median(
-            timed(predict_command([small], results, model_folder, threads)) for _ in range(min(rounds, 5))
-        )
-        lines = [
-            f"# Speed, {predictor.name} {predictor.version}",
+        found = network_times(opened.folder, threads, rounds, folder)
+        seconds = photo_times(opened.folder, threads, min(rounds, 5), folder)
+        rates = folder_rates(opened.folder, threads, photos, min(rounds, FOLDER_ROUNDS), folder) if photos else []
+        peaks = memory(opened.folder, threads, folder)
+    lines = [
+        f"# Speed, {opened.name} {opened.version}",
+        "",
+        f"By `make bench` (`python benchmarks/speed.py`), {time.strftime('%d %B %Y')}.",
+        f"{machine_and_runtimes(threads)}.",
+        f"Load of the machine before the run {load_before:.1f}, after it {os.getloadavg()[0]:.1f}. If it was not",
+        f"near 0 before, only ratios are meaningful. Medians of {rounds} rounds, with each contender once per round; a",
+        "ratio is the median of the ratios within each round. Baselines have the layers of the originals and random",
+        "weights: only their speed is meaningful.",
+        "",
+        *table(found),
+        "",
+        "## From start to files",
+        "",
+        "| what | s |",
+        "|---|---|",
+        *(f"| {part} | {value:.3f} |" for part, value in seconds.items()),
+        "",
+        "## Memory",
+        "",
+        "| `mddnet predict` of | largest resident memory, MB |",
+        "|---|---|",
+        *(
+            f"| {what if 'photos' in what else f'one JPEG of {what} megapixels'} | {mb:.0f} |"
+            for what, mb in peaks.items()
+        ),
+    ]
+    numbers: dict[str, object] = {"over": ratios(found), "s": seconds, "memory_mb": peaks}
+    if rates:
+        rate, share = (statistics.median(column) for column in zip(*rates, strict=True))
+        shares = [share for _, share in rates]
+        numbers["folder"] = {"photos": photos, "photos_per_s": rate, "share_percent": share}
+        lines += [
             "",
-            f"By `make bench` (`python benchmarks/speed.py`), {time.strftime('%d %B %Y')}. "
-            f"{machine_and_runtimes(threads)}.",
-            f"Load of the machine before the run {load_before:.1f}, after it LOAD_AFTER. If it was not near 0 before,",
-            f"only ratios are meaningful. Medians of {rounds} rounds, with each contender once per round. Baselines",
-            "have the layers of the originals and random weights: only their speed is meaningful.",
+            "## A folder",
             "",
-            *table(found),
-            "",
-            "## A photo of 12 megapixels, from start to files",
-            "",
-            "| what | s |",
-            "|---|---|",
-            f"| `mddnet predict` of one JPEG of 4000 x 3000 | {whole / 1000:.2f} |",
-            f"| `mddnet predict` of one JPEG of 512 x 384: start-up, mostly | {first / 1000:.2f} |",
-            *(f"| {part} | {milliseconds / 1000:.3f} |" for part, milliseconds in parts.items()),
+            f"{photos} JPEGs of 12 megapixels: {rate:.2f} photos a second without the start, {share:.0f} %",
+            f"({min(shares):.0f} to {max(shares):.0f} in {len(shares)} rounds) of what decoding, predicting on one",
+            "core and encoding, measured again before each round, add up to on all cores.",
         ]
-        if photos:
-            many = [photo_file(folder, i) for i in range(photos)]
-            command = predict_command(many, results, model_folder, threads)
-            rates, shares = [], []
-            for _ in range(
-                min(rounds, FOLDER_ROUNDS)
-            ):  # measure the parts each time, since the speed of a machine varies
-                one = parts_of_predict(photo, predictor, alone, results, 2)
-                ideal = sum(one[part] for part in ON_ONE_CORE) / threads / 1000
-                rates.append(photos / ((timed(command) - first) / 1000))
-                shares.append(100 * rates[-1] * ideal)
-            lines += [
-                "",
-                f"A folder of {photos} such photos: {statistics.median(rates):.2f} photos a second without the start,",
-                f"{statistics.median(shares):.0f} % ({min(shares):.0f} to {max(shares):.0f} in {len(shares)} rounds) "
-                "of what decoding, predicting on one core and",
-                "encoding, measured again before each round, add up to on all cores.",
-            ]
-    text = "\n".join(lines).replace("LOAD_AFTER", f"{os.getloadavg()[0]:.1f}") + "\n"
+    text = "\n".join(lines) + "\n"
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_text(out, text)
+    atomic_write_text(out.with_suffix(".json"), json.dumps(numbers, indent=1) + "\n")
     print(text)
 
 

@@ -28,6 +28,10 @@ class ModelError(MddnetError):
     """A model that is missing, damaged, or of an incompatible version."""
 
 
+class DeviceError(MddnetError):
+    """A device, such as a GPU, that the installed packages or drivers cannot use."""
+
+
 class ClusterError(MddnetError):
     """A cluster that cannot be reached, or whose machines have different versions."""
 

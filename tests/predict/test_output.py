@@ -21,7 +21,7 @@ import mddnet
 from mddnet.errors import MddnetError, OutputError
 from mddnet.io.part_file import StagedFiles
 from mddnet.predict.map_files import rounded
-from mddnet.predict.output import find_saved, is_output, read_facts
+from mddnet.predict.output import find_saved, is_output, read_facts, save
 from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.types import LensLawFit
 
@@ -177,6 +177,37 @@ def test_where_the_disk_is_full_earlier_results_stay_whole(tmp_path: Path, monke
     with pytest.raises(OutputError, match="free some space") as caught:
         prediction_of(photo, seed=1).save(out, formats=("npy",))
     assert str(caught.value).startswith(str(out))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_several_writers_write_the_same_bytes(tmp_path: Path) -> None:
+    """The facts, with sizes and checksums of the other files, included."""
+    formats = ("tiff", "png", "npy", "mask", "depth", "ply", "glb", "stereo")
+    written = [
+        save(prediction_of(Path("x/cup.jpg"), "1/m"), tmp_path / str(writers), None, formats, writers=writers)
+        for writers in (1, 4)
+    ]
+    one, other = ([(key, path.name, path.read_bytes()) for key, path in files.items()] for files in written)
+    assert one == other and len(one) == len(list((tmp_path / "4").iterdir())) > len(formats)
+
+
+def test_where_one_of_several_writers_fails_nothing_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, out = tmp_path / "cup.jpg", tmp_path / "out"
+    prediction_of(photo).save(out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    write = StagedFiles.write
+
+    def full(staged: StagedFiles, path: Path, content: Any) -> Path:
+        if "signed" in path.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(staged, path, content)
+
+    monkeypatch.setattr(StagedFiles, "write", full)
+    with pytest.raises(OutputError):
+        save(prediction_of(photo, seed=1), out, writers=4)
+    monkeypatch.setattr(StagedFiles, "write", write)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import difflib
+import gc
 import io
 import logging
 import os
@@ -51,6 +53,8 @@ EXTRAS = {
 EXIT_CODES = "Exit code: 0 success, 1 some inputs failed (each is listed), 2 wrong usage."
 FLAGS = ("--help", "-h", "--version")
 """Flags without a command."""
+
+atexit.register(gc.freeze)  # at exit, Python would search everything imported for garbage again and again
 
 
 def make_app() -> App:

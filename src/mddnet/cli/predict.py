@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import codecs
 import json as jsonlib
+import os
 import re
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,8 +30,11 @@ from mddnet.cli.flags import (
 from mddnet.cli.progress import with_progress
 
 DEFAULT_OUT = Path("mddnet_out")
+DeviceFlag = Literal["auto", "cpu", "cuda", "openvino"]  # Device of mddnet.predict.runtime, which is slow to import
 
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
     from mddnet.predict.depth_prior import Priors
     from mddnet.predict.folder import Outcome, Settings
 
@@ -43,6 +49,7 @@ def predict(
     lens_flags: LensFlags = NO_LENS,
     focus_m: float | None = None,
     threads: Count | None = None,
+    device: DeviceFlag = "auto",
     formats: str = "tiff",
     full: Flag = False,
     maps_at: Literal["photo", "network"] = "photo",
@@ -71,6 +78,9 @@ def predict(
         model: A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
         focus_m: Distance of the plane of focus from the sensor in metres (inf for infinity); replaces EXIF.
         threads: Largest number of processor cores.
+        device: Where the network runs: cpu, cuda (an NVIDIA GPU; needs the package onnxruntime-gpu instead of
+            onnxruntime), openvino (needs onnxruntime-openvino), or auto: a GPU if the installed ONNX Runtime can use
+            one, else the CPU.
         formats: Formats, separated by commas. Maps: tiff (float32, rounded to a tenth of its error and deflated), png
             (16 bits, with its scale), npy (float32), exr (float32, extra "formats"). Derived: mask (diameter of the
             blur as a 16-bit TIFF), depth (16-bit PNG, near is white), ply and glb (point cloud), mesh (textured
@@ -95,6 +105,8 @@ def predict(
         ray: Address of a Ray cluster for the prediction, such as HOST:6379 or auto (extra ray). Photos, model and OUT
             must have the same paths on all machines; --threads is the number of cores per photo, 1 by default.
     """
+    one = paths is not None and len(paths) == 1 and list_file is None and ray is None and os.path.isfile(paths[0])
+    session = _opened_meanwhile(model, device, threads) if one else None
     from mddnet.predict.folder import Settings, expected_items, find_photos
     from mddnet.predict.output import MapDetail
 
@@ -118,9 +130,9 @@ def predict(
     photos, failures = find_photos(names, recursive)
     count = sum(expected_items(path) for path in photos)
     if ray is None:
-        outcomes = _predict_locally(model, photos, settings, threads, count)
+        outcomes = _predict_locally(model, photos, settings, threads, device, count, session)
     else:
-        outcomes = _predict_on_ray(ray, model, photos, settings, threads or 1)
+        outcomes = _predict_on_ray(ray, model, photos, settings, threads or 1, device)
     failed = sum(_reported(json, None, failure) for failure in failures)
     failed += sum(_reported(json, o.path, o.text, o.facts) for o in with_progress("predict", outcomes, count))
     if failed and len(photos) > 1:
@@ -150,31 +162,55 @@ def _listed(list_file: str | None) -> list[str]:
 
 
 def _predict_locally(
-    model: str, photos: list[Path], settings: Settings, threads: int | None, count: int
+    model: str,
+    photos: list[Path],
+    settings: Settings,
+    threads: int | None,
+    device: DeviceFlag,
+    count: int,
+    session: Future[InferenceSession] | None,
 ) -> Iterator[Outcome]:
     from mddnet.cores import usable_cores
-    from mddnet.predict.folder import MAX_WORKERS, predict_files
-    from mddnet.predict.predictor import load
+    from mddnet.predict.folder import MAX_WORKERS, MAX_WRITERS, predict_files
+    from mddnet.predict.model_dir import open_model_dir
+    from mddnet.predict.predictor import Model
 
     cores = threads or usable_cores()
     workers = max(1, min(cores, count, MAX_WORKERS))
-    # a run uses the core of its worker and the cores without a worker
-    loaded = load(model, threads if workers == 1 else cores - workers + 1, shares_cores=workers > 1)
+    folder = open_model_dir(model)
+    if workers == 1:
+        loaded = Model(folder, threads, device=device, session=session)
+        settings = replace(settings, writers=min(cores, MAX_WRITERS))
+    else:
+        # a run uses the core of its worker and the cores without a worker
+        loaded = Model(folder, cores - workers + 1, device=device, shares_cores=True)
     return predict_files(loaded, photos, settings, workers)
 
 
-def _predict_on_ray(
-    address: str, model: str, photos: list[Path], settings: Settings, threads: int
-) -> Iterator[Outcome]:
-    from dataclasses import replace
+def _opened_meanwhile(model: str, device: DeviceFlag, threads: int | None) -> Future[InferenceSession] | None:
+    """The session of one photo, which a thread opens while the rest is imported; None for a model elsewhere."""
+    from mddnet.model.folder import GRAPH_FILE, shipped_models, shipped_root
+    from mddnet.predict.runtime import open_session
 
+    graph = (shipped_root() / model if model in shipped_models() else Path(model)) / GRAPH_FILE
+    if not graph.is_file():
+        return None  # in an archive, on a hub, or missing
+    pool = ThreadPoolExecutor(1)
+    session = pool.submit(open_session, graph, device, threads)
+    pool.shutdown(wait=False)
+    return session
+
+
+def _predict_on_ray(
+    address: str, model: str, photos: list[Path], settings: Settings, threads: int, device: DeviceFlag
+) -> Iterator[Outcome]:
     from mddnet.model.folder import shipped_models
     from mddnet.predict.folder import predict_on_ray
 
     is_name = not Path(model).exists() or model in shipped_models()
     absolute = model if is_name else str(Path(model).resolve())
     settings = replace(settings, out=settings.out.resolve())
-    return predict_on_ray(address, absolute, [path.resolve() for path in photos], settings, threads)
+    return predict_on_ray(address, absolute, [path.resolve() for path in photos], settings, threads, device)
 
 
 def _reported(json: bool, path: Path | None, text: str, facts: Path | None = None) -> bool:

@@ -73,6 +73,7 @@ def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
     sizes = [dim.dim_value or dim.dim_param for dim in image.type.tensor_type.shape.dim]
     constants = {
         "zeros": [0, 0],
+        "no_pads": [0] * 6,  # of all four axes at the begin and two at the end: some runtimes know no axes of Pad
         "row_and_column": [2, 3],
         "multiple": [multiple],
         "stride": [MAP_STRIDE],
@@ -87,8 +88,8 @@ def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
         f"size = Shape <start: int = 2, end: int = 4> ({image.name})",
         "size_negative = Neg (size)",
         "size_missing = Mod (size_negative, size_multiple)",
-        "size_pads = Concat <axis: int = 0> (size_zeros, size_missing)",
-        f'{image.name}_padded = Pad <mode: string = "edge"> ({image.name}, size_pads, , size_row_and_column)',
+        "size_pads = Concat <axis: int = 0> (size_no_pads, size_missing)",
+        f'{image.name}_padded = Pad <mode: string = "edge"> ({image.name}, size_pads)',
     )
     after = (
         "size_more = Add (size, size_rest)",

@@ -25,7 +25,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from mddnet import cluster
 from mddnet.cores import worker_threads
 from mddnet.errors import ImageError, MddnetError
 from mddnet.io.json_fields import display
@@ -52,6 +51,7 @@ from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
 from mddnet.predict.preview import PreviewRange, preview_range
 from mddnet.predict.preview_film import save_preview_film
+from mddnet.predict.runtime import Device
 from mddnet.predict.summary import saved_summary
 from mddnet.types import InvDepthUnit, Lens, Photo
 
@@ -63,6 +63,7 @@ PHOTO_SUFFIXES = (
 """Suffixes of photos in a folder, in addition to raw files; a named file is read with any suffix."""
 LARGE_PIXELS = 40_000_000  # a photo with more pixels is processed alone, to limit the memory
 MAX_WORKERS = 8  # largest number of photos that are processed at once, to limit the memory
+MAX_WRITERS = 2  # largest number of files of a photo that are written at once, for the same reason
 RANGE_FRAMES = 9  # frames of a video that determine the colour range of all its previews
 
 
@@ -80,6 +81,7 @@ class Settings:
     priors: Priors | None = None  # depth priors of the photos
     resume: bool = False  # whether to skip photos with results of the same settings and model
     verbose: bool = False  # whether summaries have the numbers of the lens law
+    writers: int = 1  # number of files of a photo that are written at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,10 +325,11 @@ def predict_item(
         claim_stem(settings.out, item.stem, source_of(prediction.photo))
         if claimed is not None:
             claimed.set()
-        detail = settings.detail
+        detail, writers = settings.detail, 1 if item.alone else settings.writers
         files = save(
-            prediction, settings.out, item.stem, settings.formats, fixed_range, full=detail.full, maps_at=detail.at
-        )
+            prediction, settings.out, item.stem, settings.formats, fixed_range,
+            full=detail.full, maps_at=detail.at, writers=writers,
+        )  # fmt: skip
         return Outcome(item.path, saved_summary(item.name, prediction, files, settings.verbose), files["facts"])
     except Exception as error:
         # Whatever is wrong with one photo, the others follow.
@@ -417,7 +420,7 @@ class VideoRanges:
 
 
 def predict_on_ray(
-    address: str, model: str, paths: Sequence[Path], settings: Settings, threads: int = 1
+    address: str, model: str, paths: Sequence[Path], settings: Settings, threads: int = 1, device: Device = "auto"
 ) -> Generator[Outcome]:
     """:func:`predict_files` on a Ray cluster at an address, with one call on ``threads`` cores per file.
 
@@ -425,6 +428,8 @@ def predict_on_ray(
     numbered here, in order, so that file names do not depend on the speed of the machines. The outcomes have the order
     of completion.
     """
+    from mddnet.cluster import on_ray  # slow to import
+
     out = settings.out
     out.mkdir(parents=True, exist_ok=True)
     remove_abandoned(out)
@@ -436,21 +441,21 @@ def predict_on_ray(
             except MddnetError:
                 continue  # reported in its turn
     folders = {out, *(path.parent for path in paths[:1])}
-    calls = ((model, threads, settings, path) for path in paths)
-    for outcomes in cluster.on_ray(address, _predict_file, calls, _lost_outcome, folders, cores=threads):
+    calls = ((model, threads, device, settings, path) for path in paths)
+    for outcomes in on_ray(address, _predict_file, calls, _lost_outcome, folders, cores=threads):
         yield from outcomes
     remove_abandoned(out)  # files of machines that failed
 
 
-_Call = tuple[str, int, Settings, Path]
+_Call = tuple[str, int, Device, Settings, Path]
 
 
 def _predict_file(call: _Call) -> list[Outcome]:
     """Predict a photo, or the frames of a video until one fails."""
-    name, threads, settings, path = call
+    name, threads, device, settings, path = call
     outcomes: list[Outcome] = []
     try:
-        model = _loaded(name, threads)
+        model = _loaded(name, threads, device)
     except MddnetError as error:
         return [Outcome(path, f"{path}: {error}", None)]
     for item in items_of(model, path, settings):
@@ -461,9 +466,9 @@ def _predict_file(call: _Call) -> list[Outcome]:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, threads: int) -> Model:
+def _loaded(model: str, threads: int, device: Device) -> Model:
     """The model, loaded once per worker."""
-    return load(model, threads)
+    return load(model, threads, device=device)
 
 
 def _lost_outcome(call: _Call, reason: str) -> list[Outcome]:

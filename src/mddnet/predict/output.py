@@ -14,6 +14,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import BinaryIO, Literal, cast, get_args
 import numpy as np
 from PIL import Image
 
+from mddnet.cores import worker_threads
 from mddnet.errors import MddnetError, OutputError, install_hint
 from mddnet.io.atomic import atomic_write_text
 from mddnet.io.folder_lock import FolderLock
@@ -145,6 +147,7 @@ def save(
     *,
     full: bool = False,
     maps_at: MapsAt = "photo",
+    writers: int = 1,
 ) -> dict[str, Path]:
     """Write the maps, a preview and the facts of a prediction.
 
@@ -164,6 +167,7 @@ def save(
         full: whether TIFF files have the exact values, seven times as large, instead of values that are rounded by at
             most a tenth of their error and 1/512 of the map's range.
         maps_at: size of the maps: that of the photo, or of the network's maps; the CoC is in pixels of the photo.
+        writers: number of files that are written at once. The bytes are the same.
 
     Returns:
         The files: the maps of the first format by quantity, those of others as ``"inv_depth.png"`` and so on,
@@ -180,25 +184,25 @@ def save(
     def stage(staging: Staging) -> None:
         _stage(prediction, formats, fixed_range, MapDetail(full, maps_at), staging)
 
-    return save_staged(folder, stem, source_of(prediction.photo), stage)
+    return save_staged(folder, stem, source_of(prediction.photo), stage, writers)
 
 
 class Staging:
-    """Files of one stem that are being written: their final paths, sizes and checksums."""
+    """Files of one stem that are being written by some threads: their final paths, sizes and checksums."""
 
-    def __init__(self, stem: Path, source: str, files: StagedFiles) -> None:
+    def __init__(self, stem: Path, source: str, files: StagedFiles, pool: ThreadPoolExecutor) -> None:
         self.written: dict[str, Path] = {}
-        self.checksums: dict[str, dict[str, int]] = {}
-        self._stem, self._source, self._files = stem, source, files
+        self._checksums: dict[str, Future[dict[str, int]]] = {}  # of the files that are begun, by name
+        self._stem, self._source, self._files, self._pool = stem, source, files, pool
 
     def put(self, key: str, ending: str, write: Callable[[BinaryIO], object]) -> None:
-        """Write a file to a temporary one; its name will be that of the stem with ``ending``."""
+        """Begin a temporary file; its name will be that of the stem with ``ending``."""
         path = self.written[key] = self._stem.with_name(self._stem.name + ending)
-        size, crc32 = _size_and_crc32(self._files.write(path, write))
-        self.checksums[path.name] = {"bytes": size, "crc32": crc32}
+        self._checksums[path.name] = self._pool.submit(self._checksum, path, write)
 
     def put_facts(self, facts: Mapping[str, object]) -> None:
-        """Write the ``.json``, last."""
+        """Write the ``.json``, when all others are written; raises the error of the first that could not be."""
+        checksums = {name: begun.result() for name, begun in self._checksums.items()}
         names = {key: path.name for key, path in self.written.items()}
         head = {
             "mddnet_prediction": OUTPUT_FORMAT,
@@ -206,22 +210,30 @@ class Staging:
             "source": self._source,
             "complete": True,
         }
-        whole = {**head, **facts, "files": names, "checksums": dict(self.checksums)}
+        whole = {**head, **facts, "files": names, "checksums": checksums}
         text = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        path = self.written["facts"] = self._stem.with_name(self._stem.name + FACTS_SUFFIX)
         # The bytes of a name that are not UTF-8 are lone surrogates, which JSON escapes as Python does.
-        self.put("facts", FACTS_SUFFIX, lambda stream: stream.write(text.encode(errors="backslashreplace")))
+        self._files.write(path, lambda stream: stream.write(text.encode(errors="backslashreplace")))
+
+    def _checksum(self, path: Path, write: Callable[[BinaryIO], object]) -> dict[str, int]:
+        """Write a file, and read it for its checksum."""
+        size, crc32 = _size_and_crc32(self._files.write(path, write))
+        return {"bytes": size, "crc32": crc32}
 
 
-def save_staged(folder: Path, stem: str, source: str, stage: Callable[[Staging], None]) -> dict[str, Path]:
+def save_staged(
+    folder: Path, stem: str, source: str, stage: Callable[[Staging], None], writers: int = 1
+) -> dict[str, Path]:
     """Write the files of one result, which replace those of an earlier run of that source when all are written."""
     if not stem or Path(stem).name != stem or stem in {".", ".."}:
         raise MddnetError(f"stem {stem!r}: expected a plain file name without a folder")
     try:
-        with StagedFiles() as staged:
+        with StagedFiles() as staged, worker_threads(writers) as pool:
             stem = claim_stem(folder, stem, source)
             with writing_into(folder):
                 earlier = read_facts(folder / (stem + FACTS_SUFFIX))
-                staging = Staging(folder / stem, source, staged)
+                staging = Staging(folder / stem, source, staged, pool)
                 stage(staging)
                 with FolderLock(folder, "predict", LOCK_PATIENCE_S):
                     atomic_write_text(staging.written["facts"], _claim(source))
@@ -391,6 +403,8 @@ def _stage(
     written = [quantity for quantity in WRITTEN if quantity in prediction.quantities]
     maps = [Map(source, quantity, exact=detail.full) for quantity in written]
     height, width = source.size
+    colour_range = fixed_range or preview_range(prediction)
+    picture = preview(prediction, colour_range)  # before the other files, since it copies the photo meanwhile
     made: dict[str, object] = {"maps": {**asdict(detail), "width_px": width, "height_px": height}}
     if "mask" in formats:
         mask = Map(prediction, "defocus_px")
@@ -408,8 +422,7 @@ def _stage(
         made["point_cloud"] = put_points(staging, predicted_points(prediction), formats)
     for one in maps:
         put_map(staging, one, formats)
-    colour_range = fixed_range or preview_range(prediction)
-    put_picture(staging, "preview", PREVIEW_SUFFIX, preview(prediction, colour_range))
+    put_picture(staging, "preview", PREVIEW_SUFFIX, picture)
     made["preview_range"] = {**asdict(colour_range), "fixed": fixed_range is not None}
     if "png" in formats:
         made["png_codes"] = {one.quantity: one.code() for one in maps}

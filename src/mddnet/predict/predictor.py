@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from mddnet.predict.judge import verdict_of
 from mddnet.predict.model_dir import INPUT_NAME, MAP_NAMES, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.predict.resampling import box_downsampled
+from mddnet.predict.runtime import Device, open_session
 from mddnet.predict.verdict import UNKNOWN, Verdict
 from mddnet.types import MAP_STRIDE, Photo, UInt8Array
 
@@ -36,8 +38,6 @@ REFINE_SCALE = 2
 """Resolution of the second pass over that of the first."""
 REFINE_BELOW_PX, REFINE_ABOVE_PX = 4.0, 8.0
 """The CoC is that of the second pass below 4 px of the first pass's image, that of the first pass above 8 px."""
-PROVIDERS = ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider")
-QUIET_ERRORS_ONLY = 3
 
 PhotoLike = Photo | str | os.PathLike[str] | Image.Image | NDArray[Any]
 
@@ -50,17 +50,32 @@ class Model:
         >>> model.predict("cup.jpg").save("out/")  # doctest: +SKIP
     """
 
-    def __init__(self, model_dir: ModelDir, threads: int | None = None, *, shares_cores: bool = False) -> None:
+    def __init__(
+        self,
+        model_dir: ModelDir,
+        threads: int | None = None,
+        *,
+        device: Device = "auto",
+        shares_cores: bool = False,
+        session: Future[onnxruntime.InferenceSession] | None = None,
+    ) -> None:
         """Load the graph of a model folder; the arguments are those of :func:`load`.
 
+        ``session`` is one of this graph and these arguments that another thread opens.
+
         Raises:
+            DeviceError: if the device cannot be used.
             ModelError: if the graph is damaged or has other inputs or outputs than a model of mddnet.
         """
         self.model_dir = model_dir
         shipped = model_dir.folder.parent == shipped_root()
         reference = model_dir.folder.name if shipped else str(model_dir.folder.resolve())
-        self._loaded_by = partial(load, reference, threads, shares_cores=shares_cores)
-        self._session = _opened(model_dir, threads, shares_cores)
+        self._loaded_by = partial(load, reference, threads, device=device, shares_cores=shares_cores)
+        opened = (
+            session.result() if session else open_session(model_dir.graph, device, threads, shares_cores=shares_cores)
+        )
+        _check_names(opened, model_dir.graph)
+        self._session = opened
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A model is pickled and copied as its name or the path of its folder, from which it is loaded again."""
@@ -203,7 +218,11 @@ class Model:
 
 
 def load(
-    name_or_path: str | os.PathLike[str] = "small", threads: int | None = None, *, shares_cores: bool = False
+    name_or_path: str | os.PathLike[str] = "small",
+    threads: int | None = None,
+    *,
+    device: Device = "auto",
+    shares_cores: bool = False,
 ) -> Model:
     """Load a shipped model by its name, or another model by its folder, .zip or hub name.
 
@@ -211,13 +230,16 @@ def load(
         name_or_path: ``"small"``; a folder with ``config.json`` and ``model.onnx``, or a ``.zip`` of one; or
             ``"hf://owner/name"``, which is downloaded from a Hugging Face hub once and cached (extra ``hub``).
         threads: largest number of processor cores of one run; None is all.
+        device: ``"cpu"``, ``"cuda"`` (needs the package onnxruntime-gpu), ``"openvino"`` (onnxruntime-openvino), or
+            ``"auto"``, a GPU if the installed ONNX Runtime can use one, else the CPU.
         shares_cores: whether other threads have work while the network runs, such as reading and writing photos. A
             single run takes 5 % longer; all threads together are faster. The results are the same.
 
     Raises:
+        DeviceError: if the device cannot be used; the message states what is missing.
         ModelError: if there is no such model, or it is damaged or of another format.
     """
-    return Model(open_model_dir(name_or_path), threads, shares_cores=shares_cores)
+    return Model(open_model_dir(name_or_path), threads, device=device, shares_cores=shares_cores)
 
 
 def photo_from(x: PhotoLike) -> Photo:
@@ -295,29 +317,12 @@ def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     return round(height * scale), round(width * scale)
 
 
-def _opened(model_dir: ModelDir, threads: int | None, shares_cores: bool) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = QUIET_ERRORS_ONLY
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    if shares_cores:
-        # by default, waiting threads keep their core busy
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    available = onnxruntime.get_available_providers()
-    try:
-        session = onnxruntime.InferenceSession(
-            str(model_dir.graph), options, providers=[name for name in PROVIDERS if name in available]
-        )
-    except Exception as error:
-        # The exceptions of ONNX Runtime have no public base class.
-        raise ModelError(
-            f"{model_dir.graph}: not a graph that ONNX Runtime can run ({error}); export it again"
-        ) from error
+def _check_names(session: onnxruntime.InferenceSession, graph: Path) -> None:
+    """ModelError if a graph has other inputs or outputs than a model of mddnet."""
     inputs = {node.name for node in session.get_inputs()}
     outputs = {node.name for node in session.get_outputs()}
     if inputs != {INPUT_NAME} or not outputs.issuperset(OUTPUT_NAMES):
         raise ModelError(
-            f"{model_dir.graph}: inputs {sorted(inputs)}, outputs {sorted(outputs)}; expected {INPUT_NAME} and "
+            f"{graph}: inputs {sorted(inputs)}, outputs {sorted(outputs)}; expected {INPUT_NAME} and "
             f"{', '.join(OUTPUT_NAMES)}: export the model again"
         )
-    return session

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from pathlib import Path
 
@@ -41,6 +40,8 @@ def note_lines(prediction: Prediction) -> list[str]:
 
 def notebook_html(prediction: Prediction) -> str:
     """The summary, the notes and the preview, as HTML for a notebook."""
+    import html
+
     text = html.escape("\n".join([summary(prediction), *note_lines(prediction)]))
     picture = preview(prediction)
     picture.thumbnail((NOTEBOOK_WIDTH_PX, NOTEBOOK_WIDTH_PX))
