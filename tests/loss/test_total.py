@@ -107,21 +107,31 @@ def test_missing_task_has_no_term() -> None:
     assert set(_terms(Maps(defocus_px=maps.defocus_px), _batch())) == {"defocus", "defocus_gradient"}
 
 
-def test_small_blur_counts_less_where_the_picture_may_have_a_blur_of_its_own() -> None:
+def _terms_of_constant_px(px: float, truth_px: float, **kind: bool) -> dict[str, float]:
+    maps = _random_maps()
+    assert maps.defocus_px is not None
+    maps = maps._replace(defocus_px=torch.full_like(maps.defocus_px, px))
+    return _terms(maps, replace(_batch(**kind), signed_defocus_px=torch.full((2, 1, 16, 16), -truth_px)))
+
+
+def test_larger_blur_than_the_stated_counts_less_where_the_picture_may_have_a_blur_of_its_own() -> None:
     """Stated sharp: a twentieth. Stated 3 px of 6: a half. Stated 6 px or more: in full."""
-    wrong = _random_maps()
     for truth_px, share in ((0.0, 0.05), (3.0, 0.5), (6.0, 1.0), (20.0, 1.0)):
-        loss = {}
-        for crisp in (True, False):
-            signed = torch.full((2, 1, 16, 16), -truth_px)
-            terms = _terms(wrong, replace(_batch(crisp=crisp), signed_defocus_px=signed))
-            loss[crisp] = terms
-        for name in ("defocus", "defocus_gradient"):
-            assert loss[False][name] == pytest.approx(share * loss[True][name], rel=1e-5), (truth_px, name)
-        assert loss[False]["sign"] == loss[True]["sign"] and loss[False]["depth"] == loss[True]["depth"]
+        sure, unsure = (_terms_of_constant_px(30.0, truth_px, crisp=crisp) for crisp in (True, False))
+        assert unsure["defocus"] == pytest.approx(share * sure["defocus"], rel=1e-5), truth_px
+        assert unsure["sign"] == sure["sign"] and unsure["depth"] == sure["depth"]
 
 
-def test_the_blur_of_a_pseudo_labelled_photo_is_not_learnt_but_its_depth_is() -> None:
+def test_the_stated_blur_is_a_lower_limit() -> None:
+    for truth_px in (1.0, 3.0, 20.0):
+        sure, unsure = (_terms_of_constant_px(0.5, truth_px, crisp=crisp) for crisp in (True, False))
+        assert unsure["defocus"] == pytest.approx(sure["defocus"], rel=1e-5), truth_px
+
+
+def test_the_blur_of_a_pseudo_labelled_photo_is_hardly_learnt_but_its_depth_is() -> None:
+    for px in (0.5, 30.0):
+        pseudo = _terms_of_constant_px(px, 6.0, pseudo=True, crisp=False)
+        certain = _terms_of_constant_px(px, 6.0, crisp=True)
+        assert pseudo["defocus"] == pytest.approx(0.05 * certain["defocus"], rel=1e-5)
     terms = _terms(_random_maps(), _batch(pseudo=True, crisp=False))
-    assert terms["defocus"] == terms["defocus_gradient"] == terms["defocus_uncertainty"] == 0
     assert terms["depth"] > 0 and terms["sign"] > 0

@@ -54,12 +54,16 @@ class LossInputs:
     def coc_certainty(self) -> Map:
         """How much the true CoC counts, in [0, 1].
 
-        A photo with a pseudo-label may have any blur of its own: its CoC does not count. Other pictures that are not
-        known to be sharp have little, which matters less in a larger one.
+        A picture that is not known to be sharp may have a blur of its own, which matters less in a larger one: the
+        stated CoC is a lower limit. A smaller estimate than that is wrong in any case, and counts in full.
+
+        A photo with a pseudo-label may have any blur of its own: its CoC hardly counts.
         """
-        larger = (self.signed_px.abs() / UNSTATED_PX).clamp(LEAST_CERTAINTY, 1.0)
-        unknown = torch.where(self.batch.pseudo.view(-1, 1, 1, 1), torch.zeros_like(larger), larger)
-        return torch.where(self.batch.crisp.view(-1, 1, 1, 1), torch.ones_like(larger), unknown)
+        stated = self.signed_px.abs()
+        crisp, pseudo = (flag.view(-1, 1, 1, 1) for flag in (self.batch.crisp, self.batch.pseudo))
+        larger = (stated / UNSTATED_PX).clamp(LEAST_CERTAINTY, 1.0).where(~pseudo, LEAST_CERTAINTY)
+        smaller = (known(self.maps.defocus_px) < stated) & ~pseudo
+        return larger.where(~(crisp | smaller), 1.0)
 
     @property
     def depth_factor(self) -> PerImage:
