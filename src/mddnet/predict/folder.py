@@ -17,7 +17,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache, partial
 from itertools import groupby
 from operator import attrgetter
@@ -277,7 +277,8 @@ def _and_film(last: Outcome, frames: Sequence[Path]) -> Iterator[Outcome]:
         if frames:
             film = save_preview_film(last.path, frames)
             if last.facts is not None:
-                last = replace(last, text=f"{last.text}\n{last.path}: film of {len(frames)} previews -> {film}")
+                text = f"{last.text}\n{last.path}: film of {len(frames)} previews -> {film}"
+                last = Outcome(last.path, text, last.facts)
         yield last
     except (MddnetError, OSError) as error:
         yield last
