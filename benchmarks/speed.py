@@ -1,8 +1,7 @@
 """Measure the speed of mddnet and baselines: ``make bench``, or ``python benchmarks/speed.py -o FILE.md``.
 
 Every contender is timed once per round, in turn, so that other load of the machine affects all of them. A ratio is the
-median of the ratios within each round. The numbers are also written into ``speed.json``, from which
-``benchmarks/fill_tables.py`` takes those of docs/speed.md.
+median of the ratios within each round. The numbers are also written into a JSON file of the same name.
 """
 
 from __future__ import annotations
