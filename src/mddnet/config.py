@@ -127,7 +127,9 @@ class DataConfig(_Section):
     )
     rotated_share: Fraction = Field(0.06, description="Share of crops that are rotated by 90, 180 or 270 degrees.")
     mirror: bool = Field(True, description="Whether crops are mirrored at random.")
-    photometric: Fraction = Field(0.5, description="Strength of the random changes of exposure, contrast, colour, noise and sharpness.")
+    photometric: Fraction = Field(
+        0.5, description="Strength of the random changes of exposure, contrast, colour, noise and sharpness."
+    )
     cache_mb: Count = Field(4000, description="Memory for decoded images per worker, in megabytes.")
 
     @model_validator(mode="after")
