@@ -136,6 +136,17 @@ def middle_of(page: Any, selector: str) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def hover(page: Any, x: float, y: float) -> None:
+    """Move the pointer until it shows values: on a slow machine the maps may arrive after the pictures."""
+    tip = page.locator(".mdd-tip")
+    for nth in range(200):
+        page.mouse.move(x + nth % 2, y)
+        if tip.is_visible():
+            return
+        page.wait_for_timeout(300)
+    tip.wait_for()
+
+
 def settled_text(page: Any, selector: str, wanted: str) -> str:
     page.locator(selector).get_by_text(wanted).first.wait_for()
     return str(page.locator(selector).inner_text())
@@ -198,8 +209,7 @@ def test_the_pointer_shows_the_values_of_a_click_without_requests(page: Any) -> 
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     x, y = middle_of(page, "#picture-defocus img")
-    page.mouse.move(x - 30, y)
-    page.locator(".mdd-tip").wait_for()
+    hover(page, x - 30, y)
     page.mouse.move(x, y, steps=5)
     tip = page.locator(".mdd-tip").inner_text().splitlines()
     assert page.locator(".mdd-cross").count() == 4
@@ -222,8 +232,7 @@ def test_the_pointer_shows_the_values_of_a_click_without_requests(page: Any) -> 
     page.get_by_role("tab", name="Lens law").click()
     page.locator("#law svg circle").first.wait_for()
     x, y = middle_of(page, "#hero")
-    page.mouse.move(x + 60, y)
-    page.locator(".mdd-tip").wait_for()
+    hover(page, x + 60, y)
     assert page.locator("#law .mdd-ring").count() == 1
     page.mouse.move(5, 5)
     assert page.locator("#law .mdd-ring").count() == 0
