@@ -61,7 +61,7 @@ def lens_of_tags(tags: Mapping[int, object], width: int, height: int, given: Len
 
 @dataclass(frozen=True, slots=True)
 class CameraLens(Lens):
-    """Lens facts given by the caller, and the camera or sensor size that tells the pixel pitch of any photo."""
+    """Lens facts given by the caller, and the camera or sensor size that determines the pixel pitch of any photo."""
 
     camera: str | None = None  # see :func:`mddnet.photo.sensor_table.pitch_of_sensor`
 

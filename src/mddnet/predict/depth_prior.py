@@ -167,13 +167,13 @@ def with_prior(network: FusionInput, prior: DepthPrior, lens: Lens) -> tuple[Fus
     cells = np.asarray(Image.fromarray(whole).reduce(network.stride))
     error = np.full_like(network.depth, math.log(PRIOR_ERROR))
     given = replace(network, depth=cells, depth_log_sigma=error, fine_depth=whole)
-    turned = replace(given, depth=-cells, fine_depth=-whole)
-    plane, other = (evidence_of(answers, lens).plane for answers in (given, turned))
+    inverted = replace(given, depth=-cells, fine_depth=-whole)
+    plane, other = (evidence_of(answers, lens).plane for answers in (given, inverted))
     if max(plane.gain, other.gain) < LEAST_GAIN:
         return given, [f"{prior.source}: whether it is inverted is not known: there is too little blur."]
     own, theirs = (standardised(values)[0].ravel() for values in (network.depth, cells))
     order = float(np.corrcoef(own, theirs)[0, 1]) if own.any() and theirs.any() else 0.0
     if order < 0 and plane.cost - other.cost > INVERTED_GAIN:
         note = f"{prior.source}: inverted, larger values are farther; it is read as depth, not as inverse depth."
-        return turned, [note]
+        return inverted, [note]
     return given, []

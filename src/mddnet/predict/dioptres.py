@@ -10,7 +10,7 @@ import numpy as np
 from mddnet.optics import focus_z_from_sensor_plane_m, lens_kappa_px
 from mddnet.types import Float32Array, Lens, LensLawFit
 
-MAX_DEPTH_M = 1e4  # farther points are at infinity: no photo tells 10 km from 20 km
+MAX_DEPTH_M = 1e4  # farther points are at infinity: no photo distinguishes 10 km from 20 km
 SHARP_DIAGONALS = 1500.0  # a point is sharp if its CoC is at most the diagonal over 1500, as usual in photography
 
 

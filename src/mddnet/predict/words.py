@@ -20,7 +20,7 @@ CALL_WORDS: dict[Call, str] = {
     "unknown": "not judged",
 }
 SHARP_SHARE = 1.5 / 512
-"""CoC of a point that counts as sharp, over the long side of the photo: the network tells no less."""
+"""CoC of a point that counts as sharp, over the long side of the photo: the network distinguishes no less."""
 COUNTED_SHARE, UNSURE_SHARE = 0.02, 0.1
 """Parts below this share of the photo are not mentioned; blur on an unknown side below the other."""
 MOST_PERCENTILE = 98

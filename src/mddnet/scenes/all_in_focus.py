@@ -19,7 +19,7 @@ SEARCH_FRAMES = 2
 WINDOW_PX = 2.0  # sigma of the window of the sharpness
 TILE_PX = 512  # edge of the parts that are fused one by one
 HALO_PX = 16  # pixels around a tile that its sharpness depends on: windows of 8, 4 and 4 px
-NOISE_FRAMES = 4  # frames, at least, whose mean light tells the noise; fewer only if there are no more
+NOISE_FRAMES = 4  # frames, at least, whose mean light shows the noise; fewer only if there are no more
 FLAT = 1e-9  # sharpness below which no frame is sharper than another
 
 
