@@ -32,6 +32,7 @@ from mddnet.io.atomic import atomic_write_text
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.output import save
 from mddnet.predict.predictor import Model
+from mddnet.predict.runtime import open_session
 
 OUR_SIZE = (384, 512)
 PHOTO_SIZE = (3000, 4000)
@@ -68,9 +69,7 @@ class Contender:
 
 def onnx_call(path: Path, shape: tuple[int, ...], threads: int) -> Call:
     """A run of ONNX Runtime on random pixels."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(path, "cpu", threads)
     feed = {session.get_inputs()[0].name: np.random.default_rng(0).random(shape, dtype=np.float32)}
     return lambda: session.run(None, feed)
 

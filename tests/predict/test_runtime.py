@@ -1,10 +1,10 @@
-"""The device of the network: what was asked for is used, or an error states what is missing."""
+"""The device of the network: the one that is named is used, or an error states what is missing."""
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import numpy as np
 import onnxruntime
@@ -13,9 +13,10 @@ from PIL import Image
 
 import mddnet
 from mddnet.cli.main import main
-from mddnet.cli.predict import DeviceFlag
+from mddnet.cli.predict import predict
 from mddnet.errors import DeviceError, ModelError
-from mddnet.predict.runtime import Device, open_session
+from mddnet.predict.device import Device
+from mddnet.predict.runtime import open_session
 
 
 def providers(*names: str) -> list[str]:
@@ -92,7 +93,7 @@ def test_openvino_gives_the_maps_of_the_cpu() -> None:
 def test_the_command_has_the_same_devices_and_names_what_is_missing(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert get_args(DeviceFlag) == get_args(Device)
+    assert get_args(get_type_hints(predict)["device"]) == get_args(Device)
     Image.fromarray(picture()).save(tmp_path / "a.png")
     arguments = ["predict", str(tmp_path / "a.png"), "-o", str(tmp_path / "out"), "--model", str(tiny_model)]
     assert main([*arguments, "--device", "cpu"]) == 0

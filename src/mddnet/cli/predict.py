@@ -28,9 +28,9 @@ from mddnet.cli.flags import (
     pixels_of,
 )
 from mddnet.cli.progress import with_progress
+from mddnet.predict.device import Device
 
 DEFAULT_OUT = Path("mddnet_out")
-DeviceFlag = Literal["auto", "cpu", "cuda", "openvino"]  # Device of mddnet.predict.runtime, which is slow to import
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -49,7 +49,7 @@ def predict(
     lens_flags: LensFlags = NO_LENS,
     focus_m: float | None = None,
     threads: Count | None = None,
-    device: DeviceFlag = "auto",
+    device: Device = "auto",
     formats: str = "tiff",
     full: Flag = False,
     maps_at: Literal["photo", "network"] = "photo",
@@ -166,7 +166,7 @@ def _predict_locally(
     photos: list[Path],
     settings: Settings,
     threads: int | None,
-    device: DeviceFlag,
+    device: Device,
     count: int,
     session: Future[InferenceSession] | None,
 ) -> Iterator[Outcome]:
@@ -187,7 +187,7 @@ def _predict_locally(
     return predict_files(loaded, photos, settings, workers)
 
 
-def _opened_meanwhile(model: str, device: DeviceFlag, threads: int | None) -> Future[InferenceSession] | None:
+def _opened_meanwhile(model: str, device: Device, threads: int | None) -> Future[InferenceSession] | None:
     """The session of one photo, which a thread opens while the rest is imported; None for a model elsewhere."""
     from mddnet.model.folder import GRAPH_FILE, shipped_models, shipped_root
     from mddnet.predict.runtime import open_session
@@ -202,7 +202,7 @@ def _opened_meanwhile(model: str, device: DeviceFlag, threads: int | None) -> Fu
 
 
 def _predict_on_ray(
-    address: str, model: str, photos: list[Path], settings: Settings, threads: int, device: DeviceFlag
+    address: str, model: str, photos: list[Path], settings: Settings, threads: int, device: Device
 ) -> Iterator[Outcome]:
     from mddnet.model.folder import shipped_models
     from mddnet.predict.folder import predict_on_ray

@@ -61,9 +61,9 @@ class LossInputs:
         """
         stated = self.signed_px.abs()
         crisp, pseudo = (flag.view(-1, 1, 1, 1) for flag in (self.batch.crisp, self.batch.pseudo))
-        larger = (stated / UNSTATED_PX).clamp(LEAST_CERTAINTY, 1.0).where(~pseudo, LEAST_CERTAINTY)
+        larger = torch.where(pseudo, LEAST_CERTAINTY, (stated / UNSTATED_PX).clamp(LEAST_CERTAINTY, 1.0))
         smaller = (known(self.maps.defocus_px) < stated) & ~pseudo
-        return larger.where(~(crisp | smaller), 1.0)
+        return torch.where(crisp | smaller, 1.0, larger)
 
     @property
     def depth_factor(self) -> PerImage:

@@ -34,6 +34,7 @@ from mddnet.photo.raw import RAW_SUFFIXES
 from mddnet.photo.reader import photo_header, read_photo
 from mddnet.photo.video import frame_count, frame_stem, is_video, sampled_frames, video_frames
 from mddnet.predict.depth_prior import Priors
+from mddnet.predict.device import Device
 from mddnet.predict.map_files import MAP_WRITERS
 from mddnet.predict.output import (
     MapDetail,
@@ -51,7 +52,6 @@ from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
 from mddnet.predict.preview import PreviewRange, preview_range
 from mddnet.predict.preview_film import save_preview_film
-from mddnet.predict.runtime import Device
 from mddnet.predict.summary import saved_summary
 from mddnet.types import InvDepthUnit, Lens, Photo
 

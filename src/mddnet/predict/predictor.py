@@ -23,12 +23,13 @@ from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.confidence import with_expected_errors
 from mddnet.predict.cues import photo_cues
 from mddnet.predict.depth_prior import PriorSource, prior_of, with_prior
+from mddnet.predict.device import Device
 from mddnet.predict.fusion import Fusion, FusionInput, fuse
 from mddnet.predict.judge import verdict_of
 from mddnet.predict.model_dir import INPUT_NAME, MAP_NAMES, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.predict.resampling import box_downsampled
-from mddnet.predict.runtime import Device, open_session
+from mddnet.predict.runtime import open_session
 from mddnet.predict.verdict import UNKNOWN, Verdict
 from mddnet.types import MAP_STRIDE, Photo, UInt8Array
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import onnxruntime
 
 from mddnet.errors import DeviceError, ModelError
+from mddnet.predict.device import Device
 
-Device = Literal["auto", "cpu", "cuda", "openvino"]
-"""``auto`` is a GPU if the installed ONNX Runtime can use one, else the CPU."""
 AUTO = ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider")
 PROVIDERS: dict[str, str] = {
     "cpu": "CPUExecutionProvider",

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mddnet.errors import ModelError
 from mddnet.evaluate.methods import Quantity, estimate_from
 from mddnet.metrics import Estimate
+from mddnet.predict.runtime import open_session
 from mddnet.types import Float32Array, UInt8Array
 
 EXAMPLE = """name = "a name for the tables"
@@ -79,15 +79,7 @@ class OnnxModel:
         self.description = read_description(path.with_suffix(".toml"))
         self.name = self.description.name
         self.quantities: tuple[Quantity, ...] = (self.description.quantity,)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            # the exceptions of ONNX Runtime have no public base class
-            raise ModelError(f"{path}: not a graph that ONNX Runtime can run ({error})") from error
+        self._session = open_session(path, "cpu", threads)
         inputs = self._session.get_inputs()
         outputs = [node.name for node in self._session.get_outputs()]
         if len(inputs) != 1 or inputs[0].type not in ("tensor(float)", "tensor(float16)"):
