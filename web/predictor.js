@@ -3,7 +3,7 @@ import { roundHalfEven } from "./arrays.js";
 import { cameraEstimate } from "./camera_estimate.js";
 import { CAMERA_ERROR, DEFOCUS_CAP_PX, LONG_SIDE, MULTIPLE } from "./constants/model.js";
 import { INPUT_NAME, MAP_NAMES, OUTPUT_NAMES } from "./constants/model_dir.js";
-import { MAX_ASPECT, SMALL_SIDE_PX } from "./constants/predictor.js";
+import { LARGEST_UPSAMPLING, MAX_ASPECT, MIN_LONG_SIDE_PX } from "./constants/predictor.js";
 import { MIN_SIDE_PX } from "./constants/reader.js";
 import { MAP_STRIDE } from "./constants/types.js";
 import { fuse } from "./fusion.js";
@@ -69,8 +69,8 @@ export function networkSize(height, width) {
   if (longer > MAX_ASPECT * shorter) {
     throw new ImageError(`${width} x ${height} px: more than ${MAX_ASPECT} times as long as wide; crop the photo`);
   }
-  const least = longer >= SMALL_SIDE_PX ? Math.min(1, LONG_SIDE / longer) : SMALL_SIDE_PX / longer;
-  const scale = Math.max(least, MIN_SIDE_PX / shorter);
+  const wanted = Math.min(LARGEST_UPSAMPLING, LONG_SIDE / longer);
+  const scale = Math.max(wanted, MIN_LONG_SIDE_PX / longer, MIN_SIDE_PX / shorter);
   return { h: roundHalfEven(height * scale), w: roundHalfEven(width * scale) };
 }
 

@@ -42,10 +42,10 @@ def ramp(height: int, width: int) -> UInt8Array:
         ((3000, 4000), (384, 512)),
         ((4000, 3000), (512, 384)),
         ((1013, 701), (512, 354)),
-        ((100, 75), (100, 75)),  # never upsampled
-        ((64, 64), (64, 64)),
-        ((50, 40), (64, 51)),  # unless it is smaller than 64
+        ((300, 400), (384, 512)),
+        ((100, 75), (200, 150)),  # upsampled by 2 at most
         ((32, 32), (64, 64)),
+        ((20, 16), (64, 51)),  # but to 64 px at least
         ((100, 3200), (32, 1024)),  # the short side keeps 32
     ],
 )
@@ -113,7 +113,7 @@ def test_metres_from_the_lens(model: Model) -> None:
 
 
 def test_depth_beyond_infinity_is_clamped_and_noted(model: Model) -> None:
-    prediction = model.predict(mddnet.Photo(ramp(96, 128), mddnet.Lens(50, 8, 20, focus_m=1.75)))
+    prediction = model.predict(mddnet.Photo(ramp(384, 512), mddnet.Lens(50, 8, 20, focus_m=1.75)))
     assert prediction.depth_m is not None
     assert prediction.inv_depth.min() == 0 and prediction.depth_m.max() == np.inf
     assert any("at infinity or beyond" in note for note in prediction.notes)

@@ -33,7 +33,9 @@ from mddnet.predict.runtime import open_session
 from mddnet.predict.verdict import UNKNOWN, Verdict
 from mddnet.types import MAP_STRIDE, Photo, UInt8Array
 
-SMALL_SIDE_PX = 64  # a photo with a shorter long side is upsampled to this; larger photos are never upsampled
+MIN_LONG_SIDE_PX = 64  # smallest long side of the network's image
+LARGEST_UPSAMPLING = 2.0
+"""A smaller photo is upsampled by up to this factor: blur of a pixel or two is hardly visible to the network."""
 MAX_ASPECT = 32
 REFINE_SCALE = 2
 """Resolution of the second pass over that of the first."""
@@ -93,11 +95,11 @@ class Model:
         return self.model_dir.version
 
     def network_maps(self, pixels: UInt8Array, long_side: int | None = None) -> FusionInput:
-        """Run the network once on a downsampled image, and return its maps before the fusion.
+        """Run the network once on a resized image, and return its maps before the fusion.
 
         Args:
             pixels: (H, W, 3) uint8, sRGB-encoded.
-            long_side: long side to which a larger image is downsampled, pixels; None is the model's default.
+            long_side: long side of the network's image, pixels (:func:`network_size`); None is the model's default.
 
         Raises:
             ImageError: if the aspect ratio is above 32.
@@ -212,7 +214,7 @@ class Model:
         Blur of a pixel or two is hardly visible in a downsampled photo. Depth, sign and large blur are better in the
         first pass, which sees more of the scene around a point.
         """
-        second = self.network_maps(pixels, REFINE_SCALE * self.model_dir.long_side)
+        second = self.network_maps(pixels, min(REFINE_SCALE * self.model_dir.long_side, max(pixels.shape[:2])))
         second_px = box_downsampled(second.coc_px, first.coc_px.shape) * np.float32(second.scale / first.scale)
         share = np.clip((first.coc_px - REFINE_BELOW_PX) / (REFINE_ABOVE_PX - REFINE_BELOW_PX), 0.0, 1.0)
         return replace(first, coc_px=(share * first.coc_px + (1 - share) * second_px).astype(np.float32))
@@ -306,15 +308,15 @@ def _is_closed(image: Image.Image) -> bool:
 
 
 def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
-    """Height and width of the network's image: the size of the photo, downsampled to ``long_side``.
+    """Height and width of the network's image: the size of the photo, resized to ``long_side``.
 
-    The short side is at least 32 px, and the long side at least 64 px. ImageError for an aspect ratio above 32.
+    A photo is upsampled by a factor of at most 2, but its short side to at least 32 px, and its long side to at least
+    64 px. ImageError for an aspect ratio above 32.
     """
     longer, shorter = max(height, width), min(height, width)
     if longer > MAX_ASPECT * shorter:
         raise ImageError(f"{width} x {height} px: more than {MAX_ASPECT} times as long as wide; crop the photo")
-    scale = min(1.0, long_side / longer) if longer >= SMALL_SIDE_PX else SMALL_SIDE_PX / longer
-    scale = max(scale, MIN_SIDE_PX / shorter)
+    scale = max(min(LARGEST_UPSAMPLING, long_side / longer), MIN_LONG_SIDE_PX / longer, MIN_SIDE_PX / shorter)
     return round(height * scale), round(width * scale)
 
 
