@@ -68,7 +68,7 @@ def _limits(answers: FusionInput, computed_bokeh: str) -> list[str]:
     unlike = unlike_training(answers.photo)
     if unlike:
         limits.append(f"the photo is unlike those of the training: {unlike[0]}")
-    if max(answers.photo.shape[:2]) < SMALL_PX:
+    if max(answers.photo.shape[:2]) * answers.scale < SMALL_PX:
         limits.append(f"the photo has less than {SMALL_PX} px")
     return limits
 
