@@ -3,7 +3,7 @@ import { roundHalfEven } from "./arrays.js";
 import { cameraEstimate } from "./camera_estimate.js";
 import { CAMERA_ERROR, DEFOCUS_CAP_PX, LONG_SIDE, MULTIPLE } from "./constants/model.js";
 import { INPUT_NAME, MAP_NAMES, OUTPUT_NAMES } from "./constants/model_dir.js";
-import { LARGEST_UPSAMPLING, MAX_ASPECT, MIN_LONG_SIDE_PX } from "./constants/predictor.js";
+import { LARGEST_UPSAMPLING, MAX_ASPECT, MIN_LONG_SIDE_PX, TOP_PADDING_PX } from "./constants/predictor.js";
 import { MIN_SIDE_PX } from "./constants/reader.js";
 import { MAP_STRIDE } from "./constants/types.js";
 import { fuse } from "./fusion.js";
@@ -43,7 +43,7 @@ export class Model {
     const outputs = await this.session.run({ [INPUT_NAME]: image }, [...OUTPUT_NAMES]);
     const [rows, columns] = [Math.ceil(h / MAP_STRIDE), Math.ceil(w / MAP_STRIDE)];
     const [depth, depthLogSigma, cocPx, cocLogSigma, signLogit] = MAP_NAMES.map((name) => {
-      const values = cropped(outputs[name].data, width / MAP_STRIDE, rows, columns);
+      const values = cropped(outputs[name].data, width / MAP_STRIDE, TOP_PADDING_PX / MAP_STRIDE, rows, columns);
       if (!values.every(Number.isFinite)) throw new Error(`${name}: the network's answer is not finite`);
       return values;
     });
@@ -74,14 +74,15 @@ export function networkSize(height, width) {
   return { h: roundHalfEven(height * scale), w: roundHalfEven(width * scale) };
 }
 
-// Planes of red, green and blue in [0, 1], reflected at the border to multiples of the network's unit.
+// Planes of red, green and blue in [0, 1], reflected above and at the border to multiples of the network's unit.
 function inputOf({ h, w, data }) {
-  const [height, width] = [h, w].map((size) => Math.ceil(size / MULTIPLE) * MULTIPLE);
+  const [below, width] = [h, w].map((size) => Math.ceil(size / MULTIPLE) * MULTIPLE);
+  const height = TOP_PADDING_PX + below;
   const planes = new Float32Array(3 * height * width);
   for (let y = 0; y < height; y++) {
-    const row = y < h ? y : 2 * (h - 1) - y;
+    const row = reflected(y - TOP_PADDING_PX, h);
     for (let x = 0; x < width; x++) {
-      const at = (row * w + (x < w ? x : 2 * (w - 1) - x)) * 3;
+      const at = (row * w + reflected(x, w)) * 3;
       for (let channel = 0; channel < 3; channel++) {
         planes[(channel * height + y) * width + x] = data[at + channel] / 255;
       }
@@ -90,8 +91,17 @@ function inputOf({ h, w, data }) {
   return { height, width, data: planes };
 }
 
-function cropped(values, stride, rows, columns) {
+// Index in a line of that size of an index beyond its ends, as NumPy's mode "reflect" has it.
+function reflected(index, size) {
+  const period = 2 * (size - 1);
+  const inside = ((index % period) + period) % period;
+  return inside < size ? inside : period - inside;
+}
+
+function cropped(values, stride, top, rows, columns) {
   const result = new Float32Array(rows * columns);
-  for (let y = 0; y < rows; y++) result.set(values.subarray(y * stride, y * stride + columns), y * columns);
+  for (let y = 0; y < rows; y++) {
+    result.set(values.subarray((top + y) * stride, (top + y) * stride + columns), y * columns);
+  }
   return result;
 }

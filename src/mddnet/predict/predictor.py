@@ -36,6 +36,8 @@ from mddnet.types import MAP_STRIDE, Photo, UInt8Array
 MIN_LONG_SIDE_PX = 64  # smallest long side of the network's image
 LARGEST_UPSAMPLING = 2.0
 """A smaller photo is upsampled by up to this factor: blur of a pixel or two is hardly visible to the network."""
+TOP_PADDING_PX = 32
+"""Reflected rows above the network's image: in its own first rows, sharp photos get specks of strong blur."""
 MAX_ASPECT = 32
 REFINE_SCALE = 2
 """Resolution of the second pass over that of the first."""
@@ -112,7 +114,7 @@ class Model:
             resized = Image.fromarray(pixels).resize((w, h), Image.Resampling.LANCZOS, reducing_gap=3.0)
             small = np.asarray(resized)
         m = self.model_dir.multiple
-        padded = np.pad(small, ((0, -h % m), (0, -w % m), (0, 0)), mode="reflect")
+        padded = np.pad(small, ((TOP_PADDING_PX, -h % m), (0, -w % m), (0, 0)), mode="reflect")
         image = padded.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255.0)  # (1, 3, h', w')
         try:
             *outputs, camera = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: image})
@@ -131,9 +133,10 @@ class Model:
                 f"{self.model_dir.graph}: camera is {camera.tolist()}, expected (1, 4) finite values; "
                 "export the model again"
             )
-        rows, columns = -(-h // MAP_STRIDE), -(-w // MAP_STRIDE)
+        top, columns = TOP_PADDING_PX // MAP_STRIDE, -(-w // MAP_STRIDE)
+        bottom = top - (-h // MAP_STRIDE)
         depth, depth_log_sigma, coc_px, coc_log_sigma, sign_logit = (
-            output[0, 0, :rows, :columns].astype(np.float32) for output in outputs
+            output[0, 0, top:bottom, :columns].astype(np.float32) for output in outputs
         )
         scale = float(np.sqrt(height * width / (h * w)))
         estimate = CameraEstimate.from_network(camera[0], self.model_dir.camera_error)
