@@ -11,7 +11,7 @@ import { NETWORK_SHARE } from "./constants/plane_of_focus.js";
 import { EdgeAwareMean, cellMeans, upsampledAlong } from "./edge_aware.js";
 import { doubtAboutMetres, invDepthScale, relativeScale } from "./metric_scale.js";
 import { metricLaw } from "./optics.js";
-import { outOfDistributionNote } from "./out_of_distribution.js";
+import { notUpsampled, outOfDistributionNote } from "./out_of_distribution.js";
 import { findPlane } from "./plane_of_focus.js";
 import { lensLogOdds, networkLogOdds, sceneLogOdds } from "./sign.js";
 import { textureEvidence } from "./texture.js";
@@ -51,7 +51,7 @@ export function fuse(answers, lens, capPx) {
   }
 
   let agreement = fit.found ? agreementOf(fused, blur, plane) : new Float32Array(h * w).fill(UNKNOWN_AGREEMENT);
-  const unlike = outOfDistributionNote(photo);
+  const unlike = outOfDistributionNote(notUpsampled(photo, scale));
   if (unlike) agreement = agreement.map((value) => Math.min(value, UNKNOWN_AGREEMENT));
   const cells = [onCells.invDepth, blur.px, fused.logOdds, agreement, onCells.sigma];
   const [invDepth, cocPx, logOdds, agreed, sigma] = upsampledAlong(photo, colours, stride, cells);

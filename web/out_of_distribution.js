@@ -1,5 +1,5 @@
 // Photos unlike those of training, by their pixel statistics: see src/mddnet/predict/out_of_distribution.py.
-import { percent } from "./arrays.js";
+import { percent, roundHalfEven } from "./arrays.js";
 import {
   BLACK, BRIGHTEST, DARKEST, MOST_CLIPPED, MOST_FLAT, OUT_OF_DISTRIBUTION, ROUGHEST, SAMPLED_ROWS, SMOOTHEST, WHITE,
 } from "./constants/out_of_distribution.js";
@@ -32,6 +32,21 @@ export function pixelStatistics({ h, w, data }) {
     flat: flat / steps,
     rough: variance > 0 ? rough / steps / (2 * variance) : 0,
   };
+}
+
+// The network's image, or one of the size of the user's photo if that has fewer pixels.
+export function notUpsampled(photo, scale) {
+  if (scale >= 1) return photo;
+  const [h, w] = [photo.h, photo.w].map((size) => Math.max(2, roundHalfEven(size * scale)));
+  const data = new photo.data.constructor(h * w * 3);
+  for (let y = 0; y < h; y++) {
+    const row = Math.floor(((y + 0.5) * photo.h) / h);
+    for (let x = 0; x < w; x++) {
+      const from = (row * photo.w + Math.floor(((x + 0.5) * photo.w) / w)) * 3;
+      for (let channel = 0; channel < 3; channel++) data[(y * w + x) * 3 + channel] = photo.data[from + channel];
+    }
+  }
+  return { h, w, data };
 }
 
 export function outOfDistributionNote(photo) {

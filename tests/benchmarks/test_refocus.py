@@ -54,7 +54,7 @@ def test_a_real_frame_refocused_is_closer_to_the_frame_of_that_focus(shared_data
     for case in cases:
         column, row = case.point
         at = int(row * len(case.photo)), int(column * case.photo.shape[1])
-        assert abs(case.maps.inv_depth[at] - case.u_target) < 0.1 * np.ptp(case.maps.inv_depth)
+        assert abs(cv2.blur(case.maps.inv_depth, (15, 15))[at] - case.u_target) < 0.1 * np.ptp(case.maps.inv_depth)
         assert not (case.blurrier & case.sharper).any()
         if case.blurrier.mean() < 0.05:
             continue

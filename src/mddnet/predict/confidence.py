@@ -42,7 +42,7 @@ def with_expected_errors(
     maps = fused.maps
     low, high = np.percentile(maps.inv_depth, (2, 98))
     confidence = upsampled(confidence_of(share), maps.inv_depth.shape)
-    if unlike_training(answers.photo):  # nothing is calibrated for such photos
+    if unlike_training(answers.not_upsampled):  # nothing is calibrated for such photos
         confidence = np.minimum(confidence, maps.confidence)
     return replace(
         maps,

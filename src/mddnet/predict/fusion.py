@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.blur import Blur
@@ -88,6 +89,14 @@ class FusionInput:
     def stride(self) -> int:
         """Pixels per cell."""
         return -(-self.photo.shape[1] // self.depth.shape[1])
+
+    @property
+    def not_upsampled(self) -> UInt8Array:
+        """The network's image, or the user's photo if that has fewer pixels: its statistics are not changed."""
+        if self.scale >= 1:
+            return self.photo
+        height, width = (max(2, round(size * self.scale)) for size in self.photo.shape[:2])
+        return np.asarray(Image.fromarray(self.photo).resize((width, height), Image.Resampling.NEAREST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +182,7 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
         inv_depth = inv_depth - fused.scene_u * np.float32(unit.gain * span)  # what the cells add to it
 
     agreement = _agreement(fused, blur, plane) if fit.found else np.full_like(depth, UNKNOWN_AGREEMENT)
-    unlike = out_of_distribution_note(photo)
+    unlike = out_of_distribution_note(answers.not_upsampled)
     if unlike:
         agreement = np.minimum(agreement, np.float32(UNKNOWN_AGREEMENT))
     whole = upsampled_along(photo, colours, stride, [inv_depth, blur.px, fused.log_odds, agreement, sigma])

@@ -65,7 +65,7 @@ def _limits(answers: FusionInput, computed_bokeh: str) -> list[str]:
     limits = []
     if computed_bokeh:
         limits.append(f"the blur was computed, not made by the lens: {computed_bokeh}")
-    unlike = unlike_training(answers.photo)
+    unlike = unlike_training(answers.not_upsampled)
     if unlike:
         limits.append(f"the photo is unlike those of the training: {unlike[0]}")
     if max(answers.photo.shape[:2]) * answers.scale < SMALL_PX:
