@@ -1,5 +1,5 @@
 # Environments: .venv holds the base package (prediction), .venv-dev every extra (building, training, tests),
-# .venv-oldest the base package with the oldest versions that it allows.
+# .venv-oldest the base package with the oldest versions that it allows, .venv-oldest-extras the extras with theirs.
 # make PYTHON=python3.12 ... picks another interpreter; DATA and WORK pick other folders.
 
 PYTHON ?= python3
@@ -13,10 +13,12 @@ PIP_FLAGS ?= $(if $(CI),-c constraints/ci.txt)
 BASE := .venv/installed
 DEV := .venv-dev/installed
 OLDEST := .venv-oldest/installed
+OLDEST_EXTRAS := .venv-oldest-extras/installed
 TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
-.PHONY: help predict test test-quick test-oldest lint types docs web train-small evaluate tables table-claims \
+.PHONY: help predict test test-quick test-oldest test-oldest-extras lint types docs web train-small evaluate tables \
+	check-tables table-claims \
 	table-baselines pictures table-kills table-load table-determinism table-rig table-captures table-scale \
 	table-size bench fuzz licences sbom audit dist try-dist wheels clean
 .DELETE_ON_ERROR:
@@ -26,6 +28,7 @@ help:
 	@echo "make test         install everything and run the tests"
 	@echo "make test-quick   run the tests that take no more than a few seconds each, on all cores"
 	@echo "make test-oldest  run the tests of the base package with the oldest versions that it allows"
+	@echo "make test-oldest-extras  the same for the extras, except demo, ray and docs; installs PyTorch"
 	@echo "make lint types   check the code with ruff and mypy"
 	@echo "make docs         build the documentation into $(WORK)/site; a warning is an error"
 	@echo "make web          gather the page that runs in the browser alone into $(WORK)/web; needs npm"
@@ -33,6 +36,7 @@ help:
 	@echo "make evaluate     measure the shipped model on the locations of $(DATA) that were kept out of training"
 	@echo "make tables       regenerate every table of the shipped model in docs/results, and the numbers in README and docs;"
 	@echo "                  one table: $(BIN)/python -m benchmarks NAME"
+	@echo "make check-tables make tables, and compare them with the committed ones"
 	@echo "make pictures     draw the pictures of README and docs with the shipped model"
 	@echo "make table-NAME   regenerate docs/results/NAME.md; NAME is one of:"
 	@echo "                    baselines           the other methods of README, on the same photos"
@@ -67,6 +71,12 @@ $(OLDEST): pyproject.toml constraints/oldest.txt
 	.venv-oldest/bin/python -m pip install --quiet -c constraints/oldest.txt -e . pytest hypothesis onnx
 	touch $@
 
+$(OLDEST_EXTRAS): pyproject.toml constraints/oldest.txt constraints/oldest-extras.txt
+	$(PYTHON) -m venv --clear .venv-oldest-extras
+	.venv-oldest-extras/bin/python -m pip install --quiet -c constraints/oldest.txt -c constraints/oldest-extras.txt \
+		-e ".[train,formats,datasets,baselines,report]" pytest hypothesis scikit-image
+	touch $@
+
 # "Chelsea" by Stefan van der Walt, CC0, from the scikit-image wheel.
 $(WORK)/photos/chelsea.png: $(BASE)
 	mkdir -p $(@D)
@@ -86,6 +96,10 @@ test-quick: $(DEV)
 test-oldest: $(OLDEST)
 	.venv-oldest/bin/python -m pytest tests/test_*.py tests/photo/test_photo.py tests/photo/test_lens_facts.py \
 		tests/predict tests/evaluate tests/cli tests/scenes/test_store.py tests/model/test_archive.py
+
+test-oldest-extras: $(OLDEST_EXTRAS)
+	.venv-oldest-extras/bin/python -m pytest -m "not slow" tests/captures tests/data tests/export tests/focus_stack tests/loss \
+		tests/model tests/photo tests/scenes tests/train tests/evaluate
 
 lint: $(DEV)
 	$(BIN)/python -m ruff check .
@@ -119,6 +133,14 @@ tables: $(DEV)
 	cp $(WORK)/evaluation/evaluation.json $(WORK)/evaluation/evaluation.md docs/results/small/
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks all --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)
 	$(BIN)/python benchmarks/fill_tables.py
+
+# The committed tables and those that this machine makes of the shipped weights, within the tolerance of
+# benchmarks/compare_tables.py; ends with 1 where they differ.
+check-tables: $(DEV)
+	rm -rf $(WORK)/committed && mkdir -p $(WORK)/committed
+	git archive HEAD docs/results | tar -x -C $(WORK)/committed
+	$(MAKE) tables
+	$(BIN)/python -m benchmarks.compare_tables $(WORK)/committed/docs/results docs/results
 
 # Not of the weights: once is enough. PyDNet++ is measured, too, where its runtime is installed (.venv-dev/bin/pip install
 # ai-edge-litert) and its weights are in PYDNET.
@@ -212,4 +234,4 @@ wheels: dist
 	done
 
 clean:
-	rm -rf .venv .venv-dev .venv-oldest .venv-tools
+	rm -rf .venv .venv-dev .venv-oldest .venv-oldest-extras .venv-tools

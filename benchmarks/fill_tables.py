@@ -7,7 +7,8 @@ The text between the lines ``<!-- numbers: NAME -->`` and ``<!-- end of numbers 
 ``docs/results/templates/NAME.md`` with every ``{{KEY|DIGITS}}`` replaced. KEY is a number of
 ``docs/results/small/evaluation.json``, its names joined by dots (``headline.pairs.near_far_worst``;
 ``kinds.pairs.frames.#`` counts); ``ablation:SECTION:ROW:COLUMN`` for a cell of ``ablation.md``; or
-``baselines:KIND:METHOD:METRIC`` for a number of ``baselines.json``, "-" if that was not measured. ``DIGITS`` is the
+``baselines:KIND:METHOD:METRIC`` for a number of ``baselines.json``, "-" if that was not measured; or ``speed:`` and the
+names of a number of ``speed.json``. ``DIGITS`` is the
 number of decimals; a leading zero is omitted; ``1/`` gives N of "one in N is wrong".
 """
 
@@ -36,6 +37,9 @@ def numbers(folder: Path = RESULTS) -> dict[str, float]:
     for kind, measured in baselines.items():
         for method, metrics in measured["methods"].items():
             found |= {f"baselines:{kind}:{method}:{metric}": value for metric, value in metrics.items()}
+    speed: dict[str, float] = {}
+    _flatten("", json.loads((folder / "speed.json").read_text(encoding="utf-8")), speed)
+    found |= {f"speed:{key}": value for key, value in speed.items()}
     section: str = ""
     columns: list[str] = []
     for line in (folder / "ablation.md").read_text(encoding="utf-8").splitlines():
