@@ -6,17 +6,19 @@
 The text between the lines ``<!-- numbers: NAME -->`` and ``<!-- end of numbers -->`` of a document is
 ``docs/results/templates/NAME.md`` with every ``{{KEY|DIGITS}}`` replaced. KEY is a number of
 ``docs/results/small/evaluation.json``, its names joined by dots (``headline.pairs.near_far_worst``;
-``kinds.pairs.frames.#`` counts); ``ablation:SECTION:ROW:COLUMN`` for a cell of ``ablation.md``; or
-``baselines:KIND:METHOD:METRIC`` for a number of ``baselines.json``, "-" if that was not measured; or ``speed:`` and the
-names of a number of ``speed.json``. ``DIGITS`` is the
-number of decimals; a leading zero is omitted; ``1/`` gives N of "one in N is wrong".
+``kinds.pairs.frames.#`` counts); ``ablation:SECTION:ROW:COLUMN`` for a cell of ``ablation.md``, or
+``metres::ROW:COLUMN`` for one of the first table of ``metres.md``; ``baselines:KIND:METHOD:METRIC`` for a number of
+``baselines.json``, "-" if that was not measured; or ``speed:`` and the names of a number of ``speed.json``. ``DIGITS``
+is the number of decimals; a leading zero is omitted; ``1/`` gives N of "one in N is wrong".
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ RESULTS = ROOT / "docs" / "results"
 CARD = ROOT / "src" / "mddnet" / "models" / "small" / "card.md"
 DOCUMENTS = (ROOT / "README.md", CARD, *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n)(.*?)(<!-- end of numbers -->)", re.DOTALL)
+NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)%?")
 PLACE = re.compile(r"\{\{([^{}|]+)\|([^{}|]+)\}\}")
 
 
@@ -40,20 +43,29 @@ def numbers(folder: Path = RESULTS) -> dict[str, float]:
     speed: dict[str, float] = {}
     _flatten("", json.loads((folder / "speed.json").read_text(encoding="utf-8")), speed)
     found |= {f"speed:{key}": value for key, value in speed.items()}
+    for page in ("ablation", "metres"):
+        for key, value in _cells(folder / f"{page}.md"):
+            found.setdefault(f"{page}:{key}", value)
+    return found
+
+
+def _cells(page: Path) -> Iterator[tuple[str, float]]:
+    """SECTION:ROW:COLUMN and the value of every cell of the tables of a page that is a number or empty."""
     section: str = ""
     columns: list[str] = []
-    for line in (folder / "ablation.md").read_text(encoding="utf-8").splitlines():
+    for line in page.read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
-            section, columns = line[3:], []
-        elif line.startswith("|"):
-            cells = [cell.strip() for cell in line.strip("|").split("|")]
-            if not columns:
-                columns = cells
-            elif not set(cells[0]) <= {"-"}:
-                for column, cell in zip(columns[1:], cells[1:], strict=True):
-                    value = float(cell.rstrip("%")) if cell not in ("-", "") else float("nan")
-                    found[f"ablation:{section}:{cells[0]}:{column}"] = value
-    return found
+            section = line[3:]
+        if not line.startswith("|"):
+            columns = []
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not columns:
+            columns = cells
+        elif not set(cells[0]) <= {"-"} or cells[0] == "":
+            for column, cell in zip(columns[1:], cells[1:], strict=True):
+                if cell in ("-", "") or NUMBER.fullmatch(cell):
+                    yield f"{section}:{cells[0]}:{column}", float(cell.rstrip("%")) if cell.strip("-") else math.nan
 
 
 def _flatten(prefix: str, value: Any, found: dict[str, float]) -> None:

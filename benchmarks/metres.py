@@ -1,35 +1,37 @@
-"""Accuracy of depth in metres of single frames, compared with depth from focus of the whole stack.
+"""Accuracy of depth in metres of single frames with a known lens.
 
 Each frame of a stack with known dioptres is predicted alone, with the facts that a camera records: f, N, pixel pitch
 and focus distance of the frame. The truth is depth from focus of the whole stack. References are the focus distance of
-the frame everywhere, and the best constant of the scene.
+the frame everywhere, and the best constant of the scene. Frames of RGB-D and stereo captures, whose blur was rendered
+by the lens law, are measured in the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from benchmarks.settings import Settings, bin_names
 from numpy.typing import NDArray
+from research.verdict.cases import lens_of_frame
 
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.data.split import read_split
 from mddnet.errors import CaptureError
 from mddnet.evaluate.scenes import choose_frames, choose_scenes, read_frame, read_maps
-from mddnet.optics import inv_depth_from_signed_defocus, sensor_distance_m
+from mddnet.optics import inv_depth_from_signed_defocus
 from mddnet.predict.dioptres import depth_m_of
 from mddnet.predict.prediction import Prediction
-from mddnet.types import BoolArray, Float32Array, FrameRecord, Lens, Photo
+from mddnet.types import BoolArray, Float32Array, FrameRecord, Photo
 
 FOCUS_ROW = "focus distance of the frame everywhere"
 BEST_CONSTANT_ROW = "best constant of the scene (from the truth)"
 TRUE_SIGN = ": blur alone, with the true sign"
 DISTANCE_BINS = (0.0, 0.5, 1.0, 2.0, 4.0, np.inf)
 """Limits of the distance from the plane of focus, dioptres."""
-FRAMES = 24
-"""Most frames of a stack."""
+FRAMES, RENDERED_FRAMES = 24, 6
+"""Most frames of a stack, and of a scene with rendered blur."""
 GOAL = 0.15
 """Target for the median AbsRel."""
 SIGN_FROM_PX = 2.0
@@ -47,6 +49,8 @@ class FrameMetres:
         by_distance: (bins,) the same within each distance from the plane of focus; NaN for fewer than 200 pixels.
         covered: share of pixels whose error is at most ``depth_error_m``, by row; predictions only.
         sign_accuracy: share of blurred pixels with the correct sign, by row; NaN if nothing is blurred.
+        answered: rows with metres; the others have the focus distance everywhere.
+        kind: of the capture.
     """
 
     scene: str
@@ -55,27 +59,13 @@ class FrameMetres:
     by_distance: Mapping[str, NDArray[np.float64]]
     covered: Mapping[str, float]
     sign_accuracy: Mapping[str, float]
-
-
-def lens_of_frame(scene: SceneEntry, frame: FrameRecord) -> Lens:
-    """The lens of a scene at the focus distance of a frame, measured from the sensor, as recorded by cameras.
-
-    The frames of a scene are corrected for breathing, which changes their pitch by up to 4 % here; cameras do not
-    record it.
-    """
-    lens = scene.record.lens
-    assert lens.focal_mm is not None
-    z = 1.0 / frame.u_focus
-    return replace(lens, focus_m=z + sensor_distance_m(lens.focal_mm, z))
+    answered: frozenset[str]
+    kind: str
 
 
 def metric_scenes(scenes: Sequence[SceneEntry]) -> list[SceneEntry]:
-    """The captured stacks among scenes whose dioptres and lens are known."""
-    return [
-        scene
-        for scene in scenes
-        if scene.record.unit == "1/m" and scene.record.provenance == "real" and scene.record.lens.has_blur_scale
-    ]
+    """The scenes whose dioptres and lens are known."""
+    return [scene for scene in scenes if any(lens_of_frame(scene.record, frame) for frame in scene.record.frames)]
 
 
 def measure_metres(
@@ -95,9 +85,10 @@ def measure_metres(
     mask = truth.mask & (truth.inv_depth > 0)
     u_true = truth.inv_depth[mask].astype(np.float64)
     for frame in choose_frames(scene, frames):
-        if not frame.u_focus > 0:
+        lens = lens_of_frame(scene.record, frame)
+        if lens is None or not frame.u_focus > 0:
             continue
-        photo = Photo(read_frame(scene, frame, truth), lens_of_frame(scene, frame))
+        photo = Photo(read_frame(scene, frame, truth), lens)
         z_true = 1.0 / u_true
         signed_px = frame.kappa_px * (frame.u_focus - u_true)
         blurred = np.abs(signed_px) > SIGN_FROM_PX
@@ -106,13 +97,15 @@ def measure_metres(
             FOCUS_ROW: np.abs(1.0 / frame.u_focus - z_true) / z_true,
             BEST_CONSTANT_ROW: np.abs(_best_constant(z_true) - z_true) / z_true,
         }
-        covered, sign_accuracy = dict[str, float](), dict[str, float]()
+        covered, sign_accuracy, answered = dict[str, float](), dict[str, float](), set[str]()
         for name, predict in predictors.items():
             predicted = predict(photo)
             z = _metres(predicted, frame)[mask].astype(np.float64)
             error[name] = np.abs(z - z_true) / z_true
             z_by_size = _metres_by_size(predicted, frame, np.sign(signed_px), mask)
             error[name + TRUE_SIGN] = np.abs(z_by_size - z_true) / z_true
+            if predicted.depth_m is not None:
+                answered.add(name)
             if predicted.depth_error_m is not None:
                 covered[name] = float((np.abs(z - z_true) <= predicted.depth_error_m[mask]).mean())
             right = np.sign(predicted.signed_defocus_px[mask]) == np.sign(signed_px)
@@ -124,7 +117,19 @@ def measure_metres(
             {name: _per_bin(values, bin_of) for name, values in error.items()},
             covered,
             sign_accuracy,
+            frozenset(answered),
+            scene.group,
         )
+
+
+def _answers(frames: Sequence[FrameMetres], row: str, kind: str) -> str:
+    answered = [frame for frame in frames if row in frame.answered]
+    cells = [str(len(frames)), str(len(answered)), f"{len(answered) / len(frames):.2f}", "", "", ""]
+    if answered:
+        values = [frame.abs_rel[row] for frame in answered]
+        within = np.mean([frame.covered[row] for frame in answered])
+        cells[3:] = [f"{np.median(values):.3f}", f"{max(values):.3f}", f"{within:.2f}"]
+    return f"| {kind}, {row} | " + " | ".join(cells) + " |"
 
 
 def _metres(predicted: Prediction, frame: FrameRecord) -> Float32Array:
@@ -161,8 +166,8 @@ def _per_bin(values: NDArray[np.float64], bin_of: NDArray[np.int64]) -> NDArray[
     )
 
 
-def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
-    """The three tables: over all frames, by distance from the plane of focus, and frame by frame."""
+def metres_markdown(frames: Sequence[FrameMetres], model: str, rendered: Sequence[FrameMetres] = ()) -> str:
+    """The tables: of frames with metres, over all frames, by distance from the plane of focus, and frame by frame."""
     rows = list(frames[0].abs_rel)
     predicted = [row for row in rows if row in frames[0].sign_accuracy]
     scenes = list(dict.fromkeys(frame.scene for frame in frames))
@@ -171,20 +176,29 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
         "",
         f"{len(frames)} frames of {', '.join(scenes)}, each predicted alone with f, N, pixel pitch and its own focus",
         "distance; the truth is depth from focus of the whole stack, at textured pixels of trusted depth. AbsRel is",
-        "|z - z_true| / z_true, the median over a frame's pixels.",
+        "|z - z_true| / z_true, the median over a frame's pixels. Frames of RGB-D and stereo captures have blur that",
+        "was rendered by the lens law, and a measured depth. Frames without metres are not answered.",
         "",
-        "| | median over frames | mean over frames | frames at most .15 | within `depth_error_m` | right sign |",
-        "|---|---|---|---|---|---|",
+        "| | frames | answered | share | AbsRel of the answered, median | worst | within `depth_error_m` |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind in dict.fromkeys(frame.kind for frame in (*frames, *rendered)):
+        of_kind = [frame for frame in (*frames, *rendered) if frame.kind == kind]
+        lines += [_answers(of_kind, row, kind) for row in predicted]
+    lines += [
+        "",
+        f"All frames of {', '.join(scenes)}, with the focus distance everywhere where metres are not given:",
+        "",
+        "| | median over frames | mean over frames | frames at most .15 | right sign |",
+        "|---|---|---|---|---|",
     ]
     for row in rows:
         values = np.array([frame.abs_rel[row] for frame in frames])
-        covered = [frame.covered[row] for frame in frames if row in frame.covered]
         sign_accuracy = np.array([frame.sign_accuracy.get(row, np.nan) for frame in frames])
         cells = [
             f"{np.median(values):.3f}",
             f"{values.mean():.3f}",
             f"{(values <= GOAL).sum()} of {len(values)}",
-            f"{np.mean(covered):.2f}" if covered else "",
             f"{np.nanmean(sign_accuracy):.3f}" if np.isfinite(sign_accuracy).any() else "",
         ]
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
@@ -218,15 +232,19 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
 
 
 def run(settings: Settings) -> str:
-    """Metres of the dev stacks with known dioptres."""
+    """Metres of the dev stacks with known dioptres, and of dev captures with rendered blur."""
     predictor, name = settings.load()
-    chosen = choose_scenes(settings.scenes, read_split(settings.data / "split.csv"), "dev", ("focal_stacks",))
-    stacks = metric_scenes(chosen.scenes)
+    split = read_split(settings.data / "split.csv")
+    stacks, rendered = (
+        metric_scenes(choose_scenes(settings.scenes, split, "dev", kinds).scenes)
+        for kinds in (("focal_stacks",), ("rgbd", "stereo"))
+    )
     if not stacks:
         raise CaptureError(f"{settings.scenes}: no dev stack with known dioptres and lens; build the scenes")
     predictors: dict[str, Callable[[Photo], Prediction]] = {
-        "mddnet": predictor.predict,
-        "mddnet, second pass": lambda photo: predictor.predict(photo, refine=True),
+        "one pass": predictor.predict,
+        "second pass": lambda photo: predictor.predict(photo, refine=True),
     }
     measured = [frame for scene in stacks for frame in measure_metres(scene, FRAMES, predictors)]
-    return metres_markdown(measured, name)
+    others = [frame for scene in rendered for frame in measure_metres(scene, RENDERED_FRAMES, predictors)]
+    return metres_markdown(measured, name, others)

@@ -18,7 +18,7 @@ import { textureEvidence } from "./texture.js";
 
 // answers: { h, w, depth, depthLogSigma, cocPx, cocLogSigma, signLogit, photo, scale, camera }: maps on h x w cells of
 // the network's image `photo`, and pixels of the user's photo per pixel of that.
-export function fuse(answers, lens, capPx) {
+export function fuse(answers, lens, capPx, metric) {
   const { h, w, scale, photo } = answers;
   const stride = Math.ceil(photo.w / w);
   const blur = new Blur(answers.cocPx, answers.cocLogSigma.map(Math.exp));
@@ -44,7 +44,8 @@ export function fuse(answers, lens, capPx) {
   const blurred = mean(blur.px.map((px) => (px >= SHARP_PX ? 1 : 0))) > BLURRED_SHARE;
   let unit = invDepthScale(fit, lens, blurred);
   let onCells = inUnit(unit, fused, blur, scale, shift, span);
-  const doubt = doubtAboutMetres(unit, plane.logOdds, onCells.invDepth, onCells.sigma);
+  if (unit.unit !== "relative") onCells.sigma = onCells.sigma.map((value) => value * metric.factor);
+  const doubt = doubtAboutMetres(unit, plane.logOdds, onCells.invDepth, onCells.sigma, metric.most);
   if (doubt) {
     unit = relativeScale(fit, doubt);
     onCells = inUnit(unit, fused, blur, scale, shift, span);

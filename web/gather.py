@@ -13,6 +13,7 @@ import importlib.util
 import json
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -93,6 +94,7 @@ def facts_of(model_dir: ModelDir) -> dict[str, Any]:
         "MULTIPLE": model_dir.multiple,
         "DEFOCUS_CAP_PX": model_dir.defocus_cap_px,
         "CAMERA_ERROR": model_dir.camera_error,
+        "METRIC_ERRORS": asdict(model_dir.metric_errors),
         "MDDNET_VERSION": __version__,
     }
 

@@ -1,6 +1,6 @@
 // The unit of inverse depth: see src/mddnet/predict/metric_scale.py.
 import { median, roundHalfEven } from "./arrays.js";
-import { CLEAR_LOG_ODDS, MOST_RELATIVE_ERROR } from "./constants/metric_scale.js";
+import { CLEAR_LOG_ODDS } from "./constants/metric_scale.js";
 import { focusZFromSensorPlaneM, hasBlurScale, lensKappaPx } from "./optics.js";
 
 // Depth stays relative although the lens is known.
@@ -10,12 +10,12 @@ export function relativeScale(fit, reason) {
 }
 
 // Why metres would not be safe; "" if they are, or are not given.
-export function doubtAboutMetres(scale, logOdds, invDepth, sigma) {
+export function doubtAboutMetres(scale, logOdds, invDepth, sigma, most) {
   if (scale.unit === "relative") return "";
   if (logOdds < CLEAR_LOG_ODDS) return "the photo may be in front of the plane of focus as well as behind it";
   if (scale.unit === "1/m") {
     const relative = median(sigma.map((value, i) => value / Math.max(invDepth[i], 1e-6)));
-    if (relative > MOST_RELATIVE_ERROR) {
+    if (relative > most) {
       const percent = roundHalfEven(Math.min(relative, 9.99) * 100);
       return `the blur is too small or too uncertain; metres would be wrong by ${percent}%`;
     }

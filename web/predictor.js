@@ -1,7 +1,7 @@
 // Prediction of the maps of a photo with ONNX Runtime: see src/mddnet/predict/predictor.py.
 import { roundHalfEven } from "./arrays.js";
 import { cameraEstimate } from "./camera_estimate.js";
-import { CAMERA_ERROR, DEFOCUS_CAP_PX, LONG_SIDE, MULTIPLE } from "./constants/model.js";
+import { CAMERA_ERROR, DEFOCUS_CAP_PX, LONG_SIDE, METRIC_ERRORS, MULTIPLE } from "./constants/model.js";
 import { INPUT_NAME, MAP_NAMES, OUTPUT_NAMES } from "./constants/model_dir.js";
 import { LARGEST_UPSAMPLING, MAX_ASPECT, MIN_LONG_SIDE_PX, TOP_PADDING_PX } from "./constants/predictor.js";
 import { MIN_SIDE_PX } from "./constants/reader.js";
@@ -56,7 +56,7 @@ export class Model {
   }
 
   async predict(photo, lens = NO_LENS) {
-    return fuse(await this.networkMaps(photo), lens, DEFOCUS_CAP_PX);
+    return fuse(await this.networkMaps(photo), lens, DEFOCUS_CAP_PX, METRIC_ERRORS);
   }
 }
 

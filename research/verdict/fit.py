@@ -12,7 +12,9 @@ graph; interrupt it at any time and run it again. Dev is never read.
 
 A verdict is a linear regression of the log-odds of a photo's score (:class:`~research.verdict.cases.Truth`) on cues of
 the photo, with a ridge. Its thresholds come from cross-validation over locations. The expected error of a cell is a
-linear regression of the log error on cues of the cell within photos, and of its mean over a photo on the verdict.
+linear regression of the log error on cues of the cell within photos, and of its mean over a photo on the verdict. The
+standard error of metric inverse depth is multiplied by the factor within which two thirds of the pixels are, on photos
+with a known lens whose depth is given in metres: those whose stated error is so small that no metres are wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +37,18 @@ from mddnet.data.split import read_split
 from mddnet.io.atomic import atomic_write_text
 from mddnet.metrics.alignment import fit_alignment
 from mddnet.model.folder import CONFIG_FILE
-from mddnet.predict.calibration import BAD_SCORE, CAMERA_ERRORS, GOOD_SCORE, SECTION, calibration_of
+from mddnet.predict.calibration import (
+    BAD_SCORE,
+    CAMERA_ERRORS,
+    GOOD_SCORE,
+    LEAST_METRIC_ERROR,
+    SECTION,
+    calibration_of,
+)
 from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.cues import cell_cues, photo_cues
 from mddnet.predict.fusion import Fusion, FusionInput, fuse
+from mddnet.predict.metric_scale import MetricErrors
 from mddnet.predict.predictor import Model, load
 from mddnet.types import Float32Array, Lens
 
@@ -78,8 +88,20 @@ GOOD_PRECISION, BAD_CALLED_GOOD = 0.90, 0.05
 """On calib, of the photos called good so many are, and of the bad ones no more are called good."""
 ONE_SIGMA = 0.683
 """Share of a normal distribution within its standard deviation."""
+UNDOUBTED = MetricErrors(most=math.inf)
+WRONG_METRES = 0.5
+"""Metres are wrong above this median relative error; no photo with metres may be wrong."""
 GOOD_NOT_TRUSTED = 0.03
 """On calib, of the good photos no more are not to be trusted."""
+
+
+@dataclass(frozen=True)
+class Metres:
+    """Metric inverse depth of one photo with a known lens."""
+
+    stated: float  # median relative error of inverse depth as the fusion states it
+    true: float  # median relative error of the distance
+    ratios: Float32Array  # (N,) errors over the stated standard errors
 
 
 @dataclass(frozen=True)
@@ -95,6 +117,7 @@ class Row:
     depth_error: Float32Array | None  # (N,) share of the range
     defocus_error: Float32Array | None  # (N,) px at 512
     camera: tuple[float, float] = (math.nan, math.nan)  # errors of field of view and median depth, in stated ones
+    metres: Metres | None = None  # None without a known lens, or where the sign is in doubt
 
 
 def log_odds(score: Array) -> Array:
@@ -102,7 +125,14 @@ def log_odds(score: Array) -> Array:
     return np.asarray(np.log(limited / (1 - limited)))
 
 
-def row_of(case: Case, truth: Truth, answers: FusionInput, half_depth: Float32Array, fused: Fusion) -> Row:
+def row_of(
+    case: Case,
+    truth: Truth,
+    answers: FusionInput,
+    half_depth: Float32Array,
+    fused: Fusion,
+    metres: Metres | None = None,
+) -> Row:
     """Cues and errors of one photo; the verdict's own score is not known yet."""
     maps = fused.maps
     signed_px = np.copysign(maps.defocus_px, maps.sign)
@@ -122,7 +152,46 @@ def row_of(case: Case, truth: Truth, answers: FusionInput, half_depth: Float32Ar
     return Row(
         case.kind, case.location, photo_cues(answers, fused, half_depth), truth.depth_score(maps.inv_depth),
         truth.defocus_score(signed_px), cells, depth_error, defocus_error, camera_ratios(answers.camera, truth.camera),
+        metres,
     )  # fmt: skip
+
+
+def metres_of(truth: Truth, answers: FusionInput, lens: Lens | None, cap_px: float) -> Metres | None:
+    """Errors of metric inverse depth of a photo with a known lens, whatever the size of the stated error."""
+    if lens is None:
+        return None
+    fused = fuse(answers, lens, cap_px, UNDOUBTED)
+    known = np.flatnonzero(np.isfinite(truth.inv_depth) & (truth.inv_depth > 0))
+    if fused.unit != "1/m" or fused.inv_depth_sigma is None or len(known) < PIXELS:
+        return None
+    drawn = np.random.default_rng(len(known)).choice(known, PIXELS, replace=False)
+    u, sigma, true = fused.maps.inv_depth.ravel(), fused.inv_depth_sigma.ravel(), truth.inv_depth.ravel()[drawn]
+    stated = float(np.median(sigma / np.maximum(u, 1e-6)))
+    wrong = float(np.median(np.abs(true / np.maximum(u[drawn], 1e-6) - 1)))
+    return Metres(stated, wrong, np.abs(u[drawn] - true) / sigma[drawn])
+
+
+def metric_errors(rows: Sequence[Row]) -> MetricErrors:
+    """The factor of the stated error that ONE_SIGMA of the pixels are within, and the largest error with metres.
+
+    The latter is the middle between the first photo whose metres are wrong, in the order of stated errors, and the one
+    before it.
+    """
+    metric = [(row, row.metres) for row in rows if row.metres is not None]
+    metric.sort(key=lambda pair: pair[1].stated)
+    if not metric:
+        return MetricErrors()
+    weight = weights_by_kind([row for row, _ in metric])
+    right = next((n for n, (_, metres) in enumerate(metric) if metres.true > WRONG_METRES), len(metric))
+    answered = metric[: max(right, 1)]
+    most = float(np.mean([metres.stated for _, metres in metric[max(right - 1, 0) : right + 1]]))
+    ratio = np.concatenate([metres.ratios for _, metres in answered])
+    of_pixel = np.repeat(weight[: len(answered)], len(answered[0][1].ratios))
+    order = np.argsort(ratio)
+    within = np.cumsum(of_pixel[order]) / of_pixel.sum()
+    factor = max(float(ratio[order][np.searchsorted(within, ONE_SIGMA)]), LEAST_METRIC_ERROR)
+    print(f"metres: {len(answered)} of {len(metric)} photos with a known lens; errors times {factor:.2f}")
+    return MetricErrors(rounded(factor), rounded(most * factor))
 
 
 def camera_ratios(estimate: CameraEstimate | None, true: tuple[float, float]) -> tuple[float, float]:
@@ -151,7 +220,8 @@ def camera_factor(rows: Sequence[Row], ratios: Sequence[float]) -> float:
 def rows_of(model: Model, cases: Sequence[Case], cache: Path) -> Iterator[Row]:
     for number, (case, truth, answers, half_depth) in enumerate(outputs(model, cases, cache), start=1):
         fused = fuse(answers, Lens(), model.model_dir.defocus_cap_px)
-        yield row_of(case, truth, answers, half_depth, fused)
+        metres = metres_of(truth, answers, case.lens(truth.photo), model.model_dir.defocus_cap_px)
+        yield row_of(case, truth, answers, half_depth, fused, metres)
         if number % 50 == 0 or number == len(cases):
             print(f"{number} of {len(cases)} photos", flush=True)
 
@@ -314,6 +384,7 @@ def calibrate(rows: Sequence[Row]) -> dict[str, Any]:
         "camera_error": {
             name: camera_factor(rows, [row.camera[index] for row in rows]) for index, name in enumerate(CAMERA_ERRORS)
         },
+        "metres": asdict(metric_errors(rows)),
     }
 
 
@@ -325,12 +396,14 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="built scenes of the labelled calib photos")
     parser.add_argument("--cache", type=Path, required=True, help="folder for the network's outputs")
     args = parser.parse_args()
+    path = args.model / CONFIG_FILE
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config.pop(SECTION, None) is not None:  # of another network, perhaps, or of an earlier form
+        atomic_write_text(path, json.dumps(config, indent=1) + "\n")
     model = load(args.model, threads=1)
-    model.model_dir = replace(model.model_dir, calibration=None)  # the errors that the network states
     cases = find_cases(args.scenes, read_split(args.split), "calib", args.photos)
     section = calibrate(list(rows_of(model, cases, args.cache)))
-    path = args.model / CONFIG_FILE
-    config = {**json.loads(path.read_text(encoding="utf-8")), SECTION: section}
+    config[SECTION] = section
     calibration_of(config, path)  # that prediction takes it
     atomic_write_text(path, json.dumps(config, indent=1) + "\n")
     print(f"{path}: calibrated on {len(cases)} photos of {len({case.location for case in cases})} locations")

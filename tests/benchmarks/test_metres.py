@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ from benchmarks.metres import (
     BEST_CONSTANT_ROW,
     FOCUS_ROW,
     TRUE_SIGN,
-    lens_of_frame,
     measure_metres,
     metres_markdown,
     metric_scenes,
 )
+from research.verdict.cases import lens_of_frame
 
 from mddnet.data.scene_pool import SceneEntry
+from mddnet.optics import lens_kappa_px
 from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.scenes.store import read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, Lens, LensLawFit, Photo, SceneRecord
@@ -94,14 +96,26 @@ def test_an_oracle_one_that_is_off_and_one_that_stays_relative(scene: SceneEntry
     near, far = frames[0].by_distance[FOCUS_ROW][0], frames[0].by_distance[FOCUS_ROW][2]
     assert near < 0.5 < far
     text = metres_markdown(frames, "oracle 1")
-    assert "| off by a tenth | 0.100 | 0.100 | 3 of 3 | 0.00 |" in text
+    assert "| off by a tenth | 0.100 | 0.100 | 3 of 3 |" in text
+    assert "| focal_stacks, off by a tenth | 3 | 3 | 1.00 | 0.100 | 0.100 | 0.00 |" in text
+    assert "| focal_stacks, relative | 3 | 0 | 0.00 |  |  |  |" in text
     assert text.count("| table |") == 3 and text.count(f"| right{TRUE_SIGN} |") == 2
 
 
 def test_a_frames_distance_is_counted_from_the_sensor(scene: SceneEntry) -> None:
-    lens = lens_of_frame(scene, FrameRecord("0.png", 2.0, KAPPA_PX))
+    lens = lens_of_frame(scene.record, FrameRecord("0.png", 2.0, KAPPA_PX))
+    assert lens is not None and lens.f_number == LENS.f_number
     # z = 0.5 m, v = 4.3 mm x 0.5 / (0.5 - 0.0043)
     assert lens.focus_m == pytest.approx(0.5 + 0.0043 * 0.5 / 0.4957)
+
+
+def test_the_f_number_of_a_rendered_frame_follows_from_its_blur(scene: SceneEntry) -> None:
+    record = replace(scene.record, lens=Lens(focal_mm=4.3, pixel_um=1.2))
+    lens = lens_of_frame(record, FrameRecord("0.png", 2.0, KAPPA_PX), scale=2.0)
+    assert lens is not None and lens.focus_m is not None and lens.pixel_um == 2.4
+    # Half the pixels, half the blur: kappa = f v / (N p).
+    assert lens_kappa_px(lens, 0.5) == pytest.approx(KAPPA_PX / 2)
+    assert lens_of_frame(record, FrameRecord("0.png", 2.0, 0.0)) is None  # sharp everywhere: no f-number
 
 
 def test_scenes_without_dioptres_or_lens_take_no_part(scene: SceneEntry) -> None:

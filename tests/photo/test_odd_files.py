@@ -93,6 +93,9 @@ def test_a_compressed_full_image_after_a_copy(tmp_path: Path) -> None:
     small, full = Image.new("RGB", (32, 32)), Image.fromarray(quarters())
     full.encoderinfo = {"tiffinfo": {254: 0}, "compression": "tiff_lzw"}
     small.save(tmp_path / "a.tif", tiffinfo={254: 1}, compression="tiff_lzw", save_all=True, append_images=[full])
+    with tifffile.TiffFile(tmp_path / "a.tif") as written:
+        if written.pages[1].tags[254].value != 0:
+            pytest.skip("this version of Pillow writes the tags of the first image only")
     np.testing.assert_array_equal(read_photo(tmp_path / "a.tif").pixels, quarters())
 
 

@@ -124,7 +124,7 @@ ONE_METRE = np.ones((4, 4), np.float32)
 )
 def test_metres_are_given_only_if_they_are_safe(lens: Lens, log_odds: float, error: float, doubtful: bool) -> None:
     scale = inv_depth_scale(FIT, lens)
-    reason = doubt_about_metres(scale, log_odds, ONE_METRE, error * ONE_METRE)
+    reason = doubt_about_metres(scale, log_odds, ONE_METRE, error * ONE_METRE, 0.6)
     assert bool(reason) == doubtful
     if doubtful:
         relative = relative_scale(FIT, reason)
@@ -134,5 +134,5 @@ def test_metres_are_given_only_if_they_are_safe(lens: Lens, log_odds: float, err
 def test_most_of_the_photo_decides_whether_metres_are_safe() -> None:
     scale = inv_depth_scale(FIT, Lens(50, 2, 5, focus_m=1.1))
     error = np.array([0.1, 0.2, 0.3, 9.0, 9.0], np.float32)
-    assert not doubt_about_metres(scale, 3.0, np.ones(5, np.float32), error)
-    assert doubt_about_metres(scale, 3.0, np.ones(4, np.float32), error[1:])
+    assert not doubt_about_metres(scale, 3.0, np.ones(5, np.float32), error, 0.6)
+    assert doubt_about_metres(scale, 3.0, np.ones(4, np.float32), error[1:], 0.6)

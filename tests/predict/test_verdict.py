@@ -36,6 +36,7 @@ SECTION = {
         "defocus": {"constant": math.log(2.0), "weights": {}},
     },
     "camera_error": {"field_of_view": 2.0, "median_depth": 3.0},
+    "metres": {"factor": 0.7, "most": 0.5},
 }
 
 
@@ -192,6 +193,7 @@ def damaged(change: Any, *keys: str) -> object:
         (damaged(float("nan"), "expected_error", "inv_depth", "constant"), "constant"),
         (damaged(1, "verdict", "depth", "more"), "more"),
         (damaged(KeyError, "camera_error"), "camera_error"),
+        (damaged(0.0, "metres", "factor"), "metres"),
         (damaged(0.5, "camera_error", "median_depth"), "median_depth"),
     ],
 )

@@ -13,6 +13,7 @@ from PIL import Image
 
 from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.fusion import FusionInput, fuse
+from mddnet.predict.metric_scale import MetricErrors
 from mddnet.predict.plane_of_focus import isotonic
 from mddnet.types import Lens
 
@@ -21,13 +22,14 @@ pytestmark = pytest.mark.slow
 CELLS = (24, 33)
 LENS = Lens(focal_mm=50, f_number=2.0, pixel_um=40, focus_m=1.2)
 
-FUSE = """async ({ answers, lens, cap, cells, size }) => {
+FUSE = """async ({ answers, lens, cap, metric, cells, size }) => {
   const { fuse } = await import("/try/fusion.js");
   const floats = Object.fromEntries(["depth", "depthLogSigma", "cocPx", "cocLogSigma", "signLogit"]
     .map((name) => [name, Float32Array.from(answers[name])]));
   const photo = { h: size[0], w: size[1], data: Uint8Array.from(answers.photo) };
   const result = fuse({ h: cells[0], w: cells[1], ...floats, photo, scale: answers.scale, camera: answers.camera },
-    Object.fromEntries(Object.entries(lens).map(([name, value]) => [name, value === "inf" ? Infinity : value])), cap);
+    Object.fromEntries(Object.entries(lens).map(([name, value]) => [name, value === "inf" ? Infinity : value])),
+    cap, metric);
   const maps = Object.entries(result.maps).map(([name, map]) => [name, map && Array.from(map.data)]);
   return { ...result, maps: Object.fromEntries(maps) };
 }"""
@@ -71,7 +73,9 @@ def computed(modules: Any, function: str, given: Any) -> Any:
     )
 
 
-def fused_in_browser(modules: Any, answers: FusionInput, lens: Lens, cap_px: float) -> dict[str, Any]:
+def fused_in_browser(
+    modules: Any, answers: FusionInput, lens: Lens, cap_px: float, metric: MetricErrors
+) -> dict[str, Any]:
     names = ("depth", "depth_log_sigma", "coc_px", "coc_log_sigma", "sign_logit", "photo")
     given = camel({name: getattr(answers, name).ravel().tolist() for name in names})
     given |= {"scale": answers.scale, "camera": camel(asdict(answers.camera)) if answers.camera else None}
@@ -79,7 +83,14 @@ def fused_in_browser(modules: Any, answers: FusionInput, lens: Lens, cap_px: flo
     return computed(
         modules,
         FUSE,
-        {"answers": given, "lens": camel(lens.to_json()), "cap": cap_px, "cells": list(CELLS), "size": size},
+        {
+            "answers": given,
+            "lens": camel(lens.to_json()),
+            "cap": cap_px,
+            "metric": asdict(metric),
+            "cells": list(CELLS),
+            "size": size,
+        },
     )
 
 
@@ -91,7 +102,8 @@ def fused_in_browser(modules: Any, answers: FusionInput, lens: Lens, cap_px: flo
 )
 def test_fusion(modules: Any, kind: str, lens: Lens) -> None:
     answers = made_answers(len(kind), kind)
-    expected, found = fuse(answers, lens, 64.0), fused_in_browser(modules, answers, lens, 64.0)
+    metric = MetricErrors(0.7, 0.5)
+    expected, found = fuse(answers, lens, 64.0, metric), fused_in_browser(modules, answers, lens, 64.0, metric)
     assert found["unit"] == expected.unit and found["focus"]["found"] == expected.focus.found
     assert found["focus"]["reason"] == expected.focus.reason
     if expected.focus.found:

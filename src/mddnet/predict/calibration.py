@@ -17,6 +17,7 @@ import numpy as np
 from mddnet.errors import ModelError
 from mddnet.io.json_fields import display, is_number
 from mddnet.predict.cues import CELL_CUES, PHOTO_CUES
+from mddnet.predict.metric_scale import MetricErrors
 from mddnet.types import Float32Array
 
 SECTION = "calibration"
@@ -24,6 +25,7 @@ CAMERA_ERRORS = ("field_of_view", "median_depth")
 GOOD_SCORE, BAD_SCORE = 0.85, 0.65
 """A photo is good from the first share of right answers on, and bad below the second."""
 LEAST_SPREAD = 1e-3
+LEAST_METRIC_ERROR = 1e-3
 MOST = 1e6
 """Largest accepted absolute value of a number of the calibration."""
 
@@ -76,6 +78,7 @@ class Calibration:
     inv_depth_error: Linear  # logarithm of the expected error of inverse depth, as a share of its range in the photo
     defocus_error: Linear  # logarithm of the expected error of the CoC, pixels of the network's image
     camera_error: tuple[float, float]  # factors of the errors of the field of view and of the median depth
+    metres: MetricErrors
 
 
 def calibration_of(config: Mapping[str, Any], path: Path) -> Calibration | None:
@@ -83,9 +86,11 @@ def calibration_of(config: Mapping[str, Any], path: Path) -> Calibration | None:
     if SECTION not in config:
         return None
     try:
-        verdict, error, camera = _fields(config[SECTION], SECTION, "verdict", "expected_error", "camera_error")
+        names = ("verdict", "expected_error", "camera_error", "metres")
+        verdict, error, camera, metres = _fields(config[SECTION], SECTION, *names)
         depth, defocus = _fields(verdict, "verdict", "depth", "defocus")
         inv_depth_error, defocus_error = _fields(error, "expected_error", "inv_depth", "defocus")
+        metric_errors = _fields(metres, "metres", "factor", "most")
         field_of_view, median_depth = _fields(camera, "camera_error", *CAMERA_ERRORS)
         return Calibration(
             depth=_rule(depth, "verdict.depth"),
@@ -96,6 +101,7 @@ def calibration_of(config: Mapping[str, Any], path: Path) -> Calibration | None:
                 _number(field_of_view, "camera_error.field_of_view", 1.0, MOST),
                 _number(median_depth, "camera_error.median_depth", 1.0, MOST),
             ),
+            metres=MetricErrors(*(_number(value, "metres", LEAST_METRIC_ERROR, MOST) for value in metric_errors)),
         )
     except _Wrong as wrong:
         raise ModelError(f"{path}: {SECTION}: {wrong}: calibrate the model again, or remove {SECTION}") from None

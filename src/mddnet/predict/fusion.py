@@ -19,7 +19,14 @@ from mddnet.predict.blur import Blur
 from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.dioptres import MAX_DEPTH_M, metric_law
 from mddnet.predict.edge_aware import EdgeAwareMean, cell_means, upsampled_along
-from mddnet.predict.metric_scale import InvDepthScale, doubt_about_metres, inv_depth_scale, relative_scale
+from mddnet.predict.metric_scale import (
+    NOT_CALIBRATED,
+    InvDepthScale,
+    MetricErrors,
+    doubt_about_metres,
+    inv_depth_scale,
+    relative_scale,
+)
 from mddnet.predict.out_of_distribution import UNKNOWN_AGREEMENT, out_of_distribution_note
 from mddnet.predict.plane_of_focus import NETWORK_SHARE, Cells, Plane, find_plane
 from mddnet.predict.prediction import SmallMaps
@@ -145,7 +152,7 @@ def evidence_of(answers: FusionInput, lens: Lens) -> Evidence:
     return Evidence(depth, shift, span, blur, by_network + by_lens, plane)
 
 
-def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
+def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf, metric: MetricErrors = NOT_CALIBRATED) -> Fusion:
     """Fuse depth and blur.
 
     Without a lens the inverse depth keeps the unit of the network's: another scale and shift of ``depth`` is that of
@@ -155,6 +162,7 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
         answers: the output of the network.
         lens: the known lens facts; ``pixel_um`` is the pitch of the photo.
         cap_px: largest CoC of the network's output, pixels of its image.
+        metric: what the calibration says of metres.
     """
     scale, stride, photo = answers.scale, answers.stride, answers.photo
     evidence = evidence_of(answers, lens)
@@ -173,7 +181,9 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
     blurred = bool((blur.px >= SHARP_PX).mean() > BLURRED_SHARE)
     unit = inv_depth_scale(fit, lens, blurred)
     inv_depth, sigma = _in_unit(unit, fused, blur, scale, shift, span)
-    if doubt := doubt_about_metres(unit, plane.log_odds, inv_depth, sigma):
+    if unit.unit != "relative":
+        sigma *= np.float32(metric.factor)
+    if doubt := doubt_about_metres(unit, plane.log_odds, inv_depth, sigma, metric.most):
         unit = relative_scale(fit, doubt)
         inv_depth, sigma = _in_unit(unit, fused, blur, scale, shift, span)
     fine = None

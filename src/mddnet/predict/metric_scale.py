@@ -12,9 +12,22 @@ from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit
 
 CLEAR_LOG_ODDS = 1.0
 """Metres need a plane of focus with at least these log-odds against the best one that is clearly different."""
-MOST_RELATIVE_ERROR = 0.6
-"""Metres need a median relative error, as expected by the fusion, of at most this. On places reserved for calibration
-half of the answers that remain are within 14 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricErrors:
+    """What the calibration of a model says of metres.
+
+    Attributes:
+        factor: of the standard error of inverse depth where a lens gives its unit.
+        most: largest median relative error, as expected by the fusion, with which metres are given.
+    """
+
+    factor: float = 1.0
+    most: float = 0.6
+
+
+NOT_CALIBRATED = MetricErrors()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +47,7 @@ def relative_scale(fit: LensLawFit, reason: str) -> InvDepthScale:
 
 
 def doubt_about_metres(
-    scale: InvDepthScale, log_odds: float, inv_depth: Float32Array, inv_depth_sigma: Float32Array
+    scale: InvDepthScale, log_odds: float, inv_depth: Float32Array, inv_depth_sigma: Float32Array, most: float
 ) -> str:
     """Why metres would not be safe; "" if they are, or are not given.
 
@@ -43,6 +56,7 @@ def doubt_about_metres(
         log_odds: of the plane of focus against the best one that is clearly different.
         inv_depth: in the unit of the scale.
         inv_depth_sigma: its standard error.
+        most: largest median relative error of metres.
     """
     if scale.unit == "relative":
         return ""
@@ -50,7 +64,7 @@ def doubt_about_metres(
         return "the photo may be in front of the plane of focus as well as behind it"
     if scale.unit == "1/m":
         relative = float(np.median(inv_depth_sigma / np.maximum(inv_depth, np.float32(1e-6))))
-        if relative > MOST_RELATIVE_ERROR:
+        if relative > most:
             return f"the blur is too small or too uncertain; metres would be wrong by {min(relative, 9.99):.0%}"
     return ""
 

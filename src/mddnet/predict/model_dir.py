@@ -19,6 +19,7 @@ from mddnet.errors import ModelError
 from mddnet.io.json_fields import display
 from mddnet.model.folder import CARD_FILE, CONFIG_FILE, GRAPH_FILE, model_folder, read_config, remedy
 from mddnet.predict.calibration import Calibration, calibration_of
+from mddnet.predict.metric_scale import NOT_CALIBRATED, MetricErrors
 
 INPUT_NAME = "image"
 MAP_NAMES = ("inv_depth", "inv_depth_log_sigma", "defocus_px", "defocus_log_sigma", "sign_logit")
@@ -48,6 +49,11 @@ class ModelDir:
     def camera_error(self) -> tuple[float, float]:
         """Factors of the errors of the field of view and of the median depth; 1 without a calibration."""
         return (1.0, 1.0) if self.calibration is None else self.calibration.camera_error
+
+    @property
+    def metric_errors(self) -> MetricErrors:
+        """What the calibration says of metres; the defaults without one."""
+        return NOT_CALIBRATED if self.calibration is None else self.calibration.metres
 
     @property
     def card(self) -> Path:

@@ -187,7 +187,7 @@ class Model:
         if prior is not None:
             network, of_prior = with_prior(network, prior, photo.lens)
             notes += of_prior
-        fused = fuse(network, photo.lens, self.model_dir.defocus_cap_px)
+        fused = fuse(network, photo.lens, self.model_dir.defocus_cap_px, self.model_dir.metric_errors)
         unit = fused.unit
         maps, verdict = self._assessed(photo, network, fused, of_prior=prior is not None)
         if prior is not None and prior.unit == "1/m" and unit == "relative":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from research.verdict.fit import (
     DEFOCUS_ERROR_CUES,
     DEPTH_ERROR_CUES,
     LEAST_DEPTH_ERROR,
+    Metres,
     Row,
     calibrate,
     camera_factor,
     camera_ratios,
     error_of,
+    metric_errors,
     ridge,
     spread_of,
     thresholds,
@@ -27,6 +30,7 @@ from research.verdict.fit import (
 from mddnet.predict.calibration import calibration_of
 from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.cues import PHOTO_CUES
+from mddnet.predict.metric_scale import MetricErrors
 
 
 def test_score_of_defocus() -> None:
@@ -133,3 +137,22 @@ def test_expected_errors_are_means(rows: list[Row]) -> None:
     ]
     real = [error.mean() for error in errors if error is not None]
     assert np.mean(expected) == pytest.approx(np.mean(real), rel=0.02)
+
+
+def with_metres(number: int, stated: float, true: float, ratios: np.ndarray) -> Row:
+    metres = Metres(stated, true, ratios.astype(np.float32))
+    return replace(row(number, np.random.default_rng(number)), metres=metres)
+
+
+def test_metric_errors_end_before_the_first_wrong_photo() -> None:
+    """Errors are half of what is stated up to a stated error of .8; at 1.2 metres are wrong, beyond never given."""
+    ratios = np.abs(np.random.default_rng(0).normal(0, 0.5, 2000))
+    rows = [with_metres(n, stated, 0.1, ratios) for n, stated in enumerate((0.2, 0.5, 0.8))]
+    rows += [with_metres(3, 1.2, 0.7, 9 * ratios), with_metres(4, 2.0, 0.1, 9 * ratios)]
+    found = metric_errors([row(9, np.random.default_rng(9)), *rows])
+    assert found.factor == pytest.approx(0.5, rel=0.05)
+    assert found.most == pytest.approx(found.factor * 1.0, rel=1e-3)  # in the middle of .8 and 1.2
+
+
+def test_metric_errors_without_a_known_lens_are_the_defaults() -> None:
+    assert metric_errors([row(0, np.random.default_rng(0))]) == MetricErrors()
