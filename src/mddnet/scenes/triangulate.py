@@ -23,6 +23,8 @@ from mddnet.errors import RejectedScene
 from mddnet.scenes.fringes import FringeCode
 from mddnet.types import Float32Array
 
+Points = NDArray[np.float64]
+
 MAX_RELATIVE_NOISE = 0.004  # depth is unknown where its relative noise exceeds this share
 EDGE_JUMP = 0.02  # relative change of depth in a window at a depth edge, where a pixel may mix two surfaces
 EDGE_OF_WIDTH = 1.0 / 250.0
@@ -41,6 +43,18 @@ class MeasuredDepth:
     relative_noise: Float32Array  # (H, W) float32, its relative standard deviation from the noise of the images
 
 
+def _undistorted(pixels: Points, matrix: Points, distortion: Points) -> Points:
+    """(N, 2) coordinates at a distance of 1, without distortion, of (N, 2) pixels."""
+    precise = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-10)
+    points = pixels[:, None]
+    before_5 = getattr(cv2, "undistortPointsIter", None)  # of OpenCV 4, whose undistortPoints has no criteria
+    if before_5 is not None:
+        found = before_5(points, matrix, distortion, None, None, precise)
+    else:
+        found = cv2.undistortPoints(points, matrix, distortion, criteria=precise)
+    return np.asarray(found, np.float64)[:, 0]
+
+
 def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis) -> MeasuredDepth:
     """Z-depth of every pixel with a known fringe code; RejectedScene if most intersections are behind the camera."""
     shape = code.position.shape
@@ -49,10 +63,8 @@ def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis)
     if not len(rows):
         return MeasuredDepth(depth, relative)
     pixels = np.stack([columns, rows], axis=1).astype(np.float64)
-    precise = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-10)
-    lens = (geometry.camera.matrix, np.array(geometry.camera.distortion))
-    straightened = cv2.undistortPoints(pixels[:, None], *lens, criteria=precise)
-    rays = np.column_stack([np.asarray(straightened, np.float64)[:, 0], np.ones(len(rows))])
+    straightened = _undistorted(pixels, geometry.camera.matrix, np.array(geometry.camera.distortion))
+    rays = np.column_stack([straightened, np.ones(len(rows))])
     line = code.position[rows, columns] * geometry.lines(axis) - 0.5
     k = 0 if axis == "x" else 1
     projector = geometry.projector
