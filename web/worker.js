@@ -2,7 +2,7 @@
 // { id, error }; `error` is a sentence for the visitor.
 import { roundHalfEven } from "./arrays.js";
 import { DEPTH_COLOURS, SIGN_COLOURS, colours, previewRange } from "./color_maps.js";
-import { DEFOCUS_CAP_PX, MDDNET_VERSION, VERSION } from "./constants/model.js";
+import { DEFOCUS_CAP_PX, MDDNET_VERSION, METRIC_ERRORS, VERSION } from "./constants/model.js";
 import { fuse } from "./fusion.js";
 import { resizedLanczos } from "./pillow.js";
 import { fitted } from "./prediction.js";
@@ -66,7 +66,7 @@ self.onmessage = ({ data }) => (last = last.then(() => answer(data)));
 
 function fusedResult(lens) {
   const { photo, answers } = current;
-  const fusion = fuse(answers, lens, DEFOCUS_CAP_PX);
+  const fusion = fuse(answers, lens, DEFOCUS_CAP_PX, METRIC_ERRORS);
   current.prediction = { ...fusion, height: photo.h, width: photo.w };
   const { h, w } = answers.photo;
   const [invDepth, signed] = ["inv_depth", "signed_defocus_px"].map((name) => fitted(fusion.maps, name, h, w));
