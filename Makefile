@@ -126,12 +126,16 @@ train-small: $(DEV)
 evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
 
+# PyDNet++ is measured, too, where its weights are in PYDNET; its runtime: .venv-dev/bin/pip install ai-edge-litert.
+PYDNET = $(DATA)/../peers/pydnet_plus_plus.tflite
+
 # Everything that the shipped model's weights decide. Pictures of captures stay in $(WORK): only numbers go into
 # docs/results. One page: make evaluate, or python -m benchmarks NAME.
 tables: $(DEV)
 	$(BIN)/mddnet evaluate --speed --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
 	cp $(WORK)/evaluation/evaluation.json $(WORK)/evaluation/evaluation.md docs/results/small/
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks all --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks all --scenes $(WORK)/scenes --data $(DATA) --work $(WORK) \
+		$(if $(wildcard $(PYDNET)),--priors "PyDNet++=$(PYDNET)")
 	$(BIN)/python benchmarks/fill_tables.py
 
 # The committed tables and those that this machine makes of the shipped weights, within the tolerance of
@@ -142,9 +146,7 @@ check-tables: $(DEV)
 	$(MAKE) tables
 	$(BIN)/python -m benchmarks.compare_tables $(WORK)/committed/docs/results docs/results
 
-# Not of the weights: once is enough. PyDNet++ is measured, too, where its runtime is installed (.venv-dev/bin/pip install
-# ai-edge-litert) and its weights are in PYDNET.
-PYDNET = $(DATA)/../peers/pydnet_plus_plus.tflite
+# Not of the weights: once is enough.
 table-baselines: $(DEV)
 	$(BIN)/python -m benchmarks.baselines --scenes $(WORK)/scenes --data $(DATA) --pydnet $(PYDNET)
 	$(BIN)/python benchmarks/fill_tables.py
