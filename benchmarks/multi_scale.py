@@ -1,16 +1,18 @@
-"""Effect of a second pass at twice the resolution: error of the CoC by its true size, with and without it."""
+"""Effect of a second pass at twice the resolution: error of the CoC by its true size, and near/far pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from benchmarks.settings import Settings, bin_names
 
 from mddnet.data.split import read_split
 from mddnet.errors import CaptureError
+from mddnet.evaluate.pairs import pair_source
 from mddnet.evaluate.scenes import (
     choose_frames,
     choose_scenes,
@@ -68,8 +70,22 @@ def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, mask: Bo
     return SizeErrors(location, errors)
 
 
-def multi_scale_markdown(photos: Sequence[SizeErrors], model: str) -> str:
-    """Means over photos, then over locations."""
+def pair_accuracy(model: Model, pairs: Path) -> dict[bool, list[float]]:
+    """Share of the pixels of each near/far pair in the right order, without and with a second pass."""
+    found: dict[bool, list[float]] = {False: [], True: []}
+    for sample in pair_source(pairs).samples:
+        truth = sample.load()
+        if truth is None or truth.near_far_pairs is None:
+            continue
+        first, second = np.split(truth.photo, 2)
+        for refine, shares in found.items():
+            blur = [model.predict(photo, refine=refine).defocus_px for photo in (first, second)]
+            shares.append(truth.near_far_pairs.accuracy(np.concatenate(blur)))
+    return found
+
+
+def multi_scale_markdown(photos: Sequence[SizeErrors], pairs: Mapping[bool, Sequence[float]], model: str) -> str:
+    """Means over photos, then over locations; and of the pairs."""
     locations = sorted({photo.location for photo in photos})
     names = bin_names(SIZE_BINS_PX)
     lines = [
@@ -89,6 +105,18 @@ def multi_scale_markdown(photos: Sequence[SizeErrors], model: str) -> str:
             by_location.append([np.nanmean(c) if np.isfinite(c).any() else np.nan for c in table.T])
         means = [f"{np.nanmean(c):.2f}" if np.isfinite(c).any() else "" for c in np.array(by_location).T]
         lines.append(f"| {name} | " + " | ".join(means) + " |")
+    lines += [
+        "",
+        f"Of {len(pairs[False])} near/far pairs of other cameras, the share of pixels at which the clearly sharper",
+        "photo has the smaller CoC:",
+        "",
+        "| | mean | worst pair |",
+        "|---|---|---|",
+        *(
+            f"| {PASSES[2 if refine else 0]} | {np.mean(shares):.3f} | {np.min(shares):.3f} |"
+            for refine, shares in pairs.items()
+        ),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -112,4 +140,4 @@ def run(settings: Settings) -> str:
                 measured.append(size_errors(predictor, photo, true_px, where, scene.record.location))
     if not measured:
         raise CaptureError(f"{settings.scenes}: no dev photo of {least:.0f} px or more with a known CoC; build more")
-    return multi_scale_markdown(measured, name)
+    return multi_scale_markdown(measured, pair_accuracy(predictor, settings.data / "pairs"), name)

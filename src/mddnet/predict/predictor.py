@@ -181,7 +181,7 @@ class Model:
     def _predicted(self, photo: Photo, refine: bool, source: PriorSource | None) -> Prediction:
         prior = None if source is None else prior_of(source, photo.pixels)
         network = self.network_maps(photo.pixels)
-        if refine and max(photo.pixels.shape[:2]) > self.model_dir.long_side:
+        if refine:
             network = self._refined(photo.pixels, network)
         notes = list(photo.notes)
         if prior is not None:
@@ -217,7 +217,11 @@ class Model:
         Blur of a pixel or two is hardly visible in a downsampled photo. Depth, sign and large blur are better in the
         first pass, which sees more of the scene around a point.
         """
-        second = self.network_maps(pixels, min(REFINE_SCALE * self.model_dir.long_side, max(pixels.shape[:2])))
+        height, width = pixels.shape[:2]
+        long_side = REFINE_SCALE * self.model_dir.long_side
+        if network_size(height, width, long_side) == first.photo.shape[:2]:
+            return first  # a photo so small that the first pass has all its pixels
+        second = self.network_maps(pixels, long_side)
         second_px = box_downsampled(second.coc_px, first.coc_px.shape) * np.float32(second.scale / first.scale)
         share = np.clip((first.coc_px - REFINE_BELOW_PX) / (REFINE_ABOVE_PX - REFINE_BELOW_PX), 0.0, 1.0)
         return replace(first, coc_px=(share * first.coc_px + (1 - share) * second_px).astype(np.float32))
