@@ -6,6 +6,8 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 WORK ?= work
 RECIPE ?= recipes/small.toml
+# Scenes that are measured: those of research/student where they are built, else those of make train-small.
+SCENES ?= $(if $(wildcard $(WORK)/student/scenes),$(WORK)/student/scenes,$(WORK)/scenes)
 CASES ?= 200000
 # CI installs the versions that it names; everybody else gets the newest that the bounds allow.
 PIP_FLAGS ?= $(if $(CI),-c constraints/ci.txt)
@@ -124,7 +126,7 @@ train-small: $(DEV)
 	$(BIN)/mddnet export $(WORK)/run/model -o $(WORK)/model
 
 evaluate: $(DEV)
-	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
+	$(BIN)/mddnet evaluate --scenes $(SCENES) --data $(DATA) -o $(WORK)/evaluation
 
 # PyDNet++ is measured, too, where its weights are in PYDNET; its runtime: .venv-dev/bin/pip install ai-edge-litert.
 PYDNET = $(DATA)/../peers/pydnet_plus_plus.tflite
@@ -132,9 +134,9 @@ PYDNET = $(DATA)/../peers/pydnet_plus_plus.tflite
 # Everything that the shipped model's weights decide. Pictures of captures stay in $(WORK): only numbers go into
 # docs/results. One page: make evaluate, or python -m benchmarks NAME.
 tables: $(DEV)
-	$(BIN)/mddnet evaluate --speed --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
+	$(BIN)/mddnet evaluate --speed --scenes $(SCENES) --data $(DATA) -o $(WORK)/evaluation
 	cp $(WORK)/evaluation/evaluation.json $(WORK)/evaluation/evaluation.md docs/results/small/
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks all --scenes $(WORK)/scenes --data $(DATA) --work $(WORK) \
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks all --scenes $(SCENES) --data $(DATA) --work $(WORK) \
 		$(if $(wildcard $(PYDNET)),--priors "PyDNet++=$(PYDNET)")
 	$(BIN)/python benchmarks/fill_tables.py
 
@@ -148,7 +150,7 @@ check-tables: $(DEV)
 
 # Not of the weights: once is enough.
 table-baselines: $(DEV)
-	$(BIN)/python -m benchmarks.baselines --scenes $(WORK)/scenes --data $(DATA) --pydnet $(PYDNET)
+	$(BIN)/python -m benchmarks.baselines --scenes $(SCENES) --data $(DATA) --pydnet $(PYDNET)
 	$(BIN)/python benchmarks/fill_tables.py
 
 pictures: $(DEV)

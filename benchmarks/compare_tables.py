@@ -20,8 +20,11 @@ from cyclopts import App
 ABSOLUTE, RELATIVE = 0.01, 0.02
 """A number may differ by the larger of both: another processor adds floats in another order, which moves a metric in
 its third digit, and some pixels across a threshold."""
-LEFT_OUT = re.compile(r"\b(ms|s|seconds|milliseconds|time|times|rate|version|made|commit|machine|MB|MiB)\b|per_s", re.I)
+LEFT_OUT = re.compile(
+    r"\b(ms|s|seconds|milliseconds|times?|rate|version|made|commit|machine|MB|MiB)\b|per_s|_ms$", re.I
+)
 """Rows, columns and keys of times, memory and versions."""
+WEIGHTS = re.compile(r"\+[0-9a-f]{8}\b")  # in versions: two exports of the same weights differ
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?")
 
 
@@ -73,7 +76,7 @@ def _table_numbers(page: Path) -> Iterator[tuple[str, tuple[float, ...]]]:
             columns, table = cells, table + 1
             continue
         for column, cell in zip(columns[1:], cells[1:], strict=False):
-            place = f"table {table} ({section}), {cells[0]}, {column}"
+            place = WEIGHTS.sub("", f"table {table} ({section}), {cells[0]}, {column}")
             numbers = tuple(float(number) for number in NUMBER.findall(cell))
             if numbers and not LEFT_OUT.search(f"{cells[0]} {column}"):
                 yield place, numbers

@@ -10,7 +10,7 @@ import { UNKNOWN_AGREEMENT } from "./constants/out_of_distribution.js";
 import { NETWORK_SHARE } from "./constants/plane_of_focus.js";
 import { EdgeAwareMean, cellMeans, upsampledAlong } from "./edge_aware.js";
 import { doubtAboutMetres, invDepthScale, relativeScale } from "./metric_scale.js";
-import { metricLaw } from "./optics.js";
+import { beforeInfinity, metricLaw } from "./optics.js";
 import { notUpsampled, outOfDistributionNote } from "./out_of_distribution.js";
 import { findPlane } from "./plane_of_focus.js";
 import { lensLogOdds, networkLogOdds, sceneLogOdds } from "./sign.js";
@@ -60,7 +60,7 @@ export function fuse(answers, lens, capPx, metric) {
   const map = (data) => ({ h: photo.h, w: photo.w, data });
   return {
     maps: {
-      invDepth: map(unit.unit === "1/m" ? invDepth.map((u) => Math.max(u, 0)) : invDepth),
+      invDepth: map(unit.unit === "1/m" ? invDepth.map(beforeInfinity) : invDepth),
       defocusPx: map(cocPx.map((px) => px * scale)),
       sign: map(logOdds.map((odds) => (odds < 0 ? -1 : 1))),
       confidence: map(agreed.map((value, i) => value * texture[i])),

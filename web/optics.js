@@ -1,6 +1,8 @@
 // The lens: see src/mddnet/optics.py and src/mddnet/predict/dioptres.py. A lens is
 // { focalMm, fNumber, pixelUm, focusM }; null is unknown.
 
+import { FAR } from "./constants/dioptres.js";
+
 export const hasBlurScale = (lens) => lens.focalMm !== null && lens.fNumber !== null && lens.pixelUm !== null;
 
 // Distance of the plane of focus from the principal plane, by its distance from the sensor; null if impossible.
@@ -25,3 +27,6 @@ export function metricLaw(lens, pixelScale = 1) {
   const [uFocus, kappaPx] = [1 / focusZM, lensKappaPx(lens, focusZM) / pixelScale];
   return { uFocus, kappaPx, infinityPx: kappaPx * uFocus };
 }
+
+// Metric inverse depth > 0, in the same order.
+export const beforeInfinity = (u) => (u < FAR ? FAR * Math.exp(u / FAR - 1) : u);

@@ -12,7 +12,7 @@ PAGE = """# Depth, small 0.2.0+{version}
 
 | row | accuracy | CoC error, px | ms |
 |---|---|---|---|
-| stacks | {accuracy} | {error} | {time} |
+| stacks, small 0.2.0+{version}0000 | {accuracy} | {error} | {time} |
 | rgbd | .850 | 3.1 (2.9 to 3.3) | 8 |
 """
 
@@ -21,7 +21,12 @@ def folder(root: Path, version: str = "abc1", accuracy: str = ".910", error: str
     root.mkdir()
     page = PAGE.format(version=version, accuracy=accuracy, error=error, time=time)
     (root / "depth.md").write_text(page, encoding="utf-8")
-    content = {"made": {"version": version}, "kinds": {"stacks": [float(accuracy)]}, "seconds": float(time)}
+    content = {
+        "made": {"version": version},
+        "kinds": {"stacks": [float(accuracy)]},
+        "seconds": float(time),
+        "network_ms": float(time),
+    }
     (root / "evaluation.json").write_text(json.dumps(content), encoding="utf-8")
     return root
 
@@ -41,7 +46,7 @@ def test_a_changed_cell_and_its_json_are_named(old: Path, tmp_path: Path, capsys
     new = folder(tmp_path / "new", accuracy=".880")
     places = [one.place for one in differences(old, new)]
     assert len(places) == 2
-    assert "stacks, accuracy" in places[0]
+    assert "stacks, small 0.2.0, accuracy" in places[0]
     assert places[1] == "evaluation.json: kinds.stacks.0"
     assert main(old, new) == 1
     assert "0.91 -> 0.88" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mddnet.optics import focus_z_from_sensor_plane_m, kappa_px
-from mddnet.predict.dioptres import depth_error_m, depth_m_of, depth_of_field, metric_law
+from mddnet.predict.dioptres import before_infinity, depth_error_m, depth_m_of, depth_of_field, metric_law
 from mddnet.predict.metric_scale import doubt_about_metres, inv_depth_scale, relative_scale
 from mddnet.types import Lens, LensLawFit
 
@@ -74,6 +74,14 @@ def test_without_a_plane_of_focus_there_are_no_metres() -> None:
 def test_convention_depth_is_infinite_from_10_km() -> None:
     u = np.array([-0.1, 0.0, 0.9e-4, 1.1e-4, 0.5, 4.0], np.float32)
     np.testing.assert_allclose(depth_m_of(u), [np.inf, np.inf, np.inf, 1 / 1.1e-4, 2.0, 0.25], rtol=1e-6)
+
+
+def test_points_beyond_infinity_keep_their_order() -> None:
+    u = np.array([0.5, 0.01, 0.0, -0.05, -0.3], np.float32)
+    found = before_infinity(u)
+    np.testing.assert_allclose(found, [0.5, 0.01, 0.01 / math.e, 0.01 * math.exp(-6), 0.01 * math.exp(-31)], rtol=1e-5)
+    assert (np.diff(found) < 0).all() and (found > 0).all()
+    assert np.isinf(depth_m_of(found)).tolist() == [False, False, False, True, True]
 
 
 def test_without_a_common_law_the_blur_alone_gives_metres() -> None:

@@ -11,6 +11,7 @@ from mddnet.optics import focus_z_from_sensor_plane_m, lens_kappa_px
 from mddnet.types import Float32Array, Lens, LensLawFit
 
 MAX_DEPTH_M = 1e4  # farther points are at infinity: no photo distinguishes 10 km from 20 km
+FAR = 0.01  # 1/m
 SHARP_DIAGONALS = 1500.0  # a point is sharp if its CoC is at most the diagonal over 1500, as usual in photography
 
 
@@ -64,6 +65,15 @@ def metric_law(lens: Lens, pixel_scale: float = 1.0) -> MetricLaw | None:
     except ValueError:
         return None
     return MetricLaw(1.0 / focus_z_m, lens_kappa_px(lens, focus_z_m) / pixel_scale)
+
+
+def before_infinity(inv_depth: Float32Array) -> Float32Array:
+    """Metric inverse depth > 0, in the same order: below u = 1/(100 m), it becomes u exp(x / u - 1).
+
+    Points that would lie beyond infinity come close to 0, so that ``depth_m`` is infinite there.
+    """
+    far = np.float32(FAR)
+    return np.where(inv_depth < far, far * np.exp(np.minimum(inv_depth / far, 1) - 1), inv_depth).astype(np.float32)
 
 
 def depth_m_of(inv_depth: Float32Array) -> Float32Array:

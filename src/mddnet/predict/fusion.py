@@ -17,7 +17,7 @@ from PIL import Image
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.blur import Blur
 from mddnet.predict.camera_estimate import CameraEstimate
-from mddnet.predict.dioptres import MAX_DEPTH_M, metric_law
+from mddnet.predict.dioptres import MAX_DEPTH_M, before_infinity, metric_law
 from mddnet.predict.edge_aware import EdgeAwareMean, cell_means, upsampled_along
 from mddnet.predict.metric_scale import (
     NOT_CALIBRATED,
@@ -200,7 +200,7 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf, metric: Met
     if fine is not None:
         inv_depth = inv_depth + fine * np.float32(unit.gain * span)
     maps = SmallMaps(
-        inv_depth=np.maximum(inv_depth, np.float32(0)) if unit.unit == "1/m" else inv_depth,
+        inv_depth=before_infinity(inv_depth) if unit.unit == "1/m" else inv_depth,
         defocus_px=coc_px * np.float32(scale),
         sign=np.where(log_odds < 0, np.float32(-1), np.float32(1)),
         confidence=agreement * texture_evidence(photo),
