@@ -3,7 +3,7 @@ import { clip, linspace, mean, median, percent, quantiles, roundHalfEven, short 
 import { Blur } from "./blur.js";
 import { MAX_DEPTH_M } from "./constants/dioptres.js";
 import {
-  ALIKE_COLOUR, ALIKE_DEPTH, BLURRED_SHARE, CLIPPED_SHARE, FLAT_ERROR, GAIN_STEP, LEAST_GAIN, NEIGHBOURS,
+  ALIKE_COLOUR, ALIKE_DEPTH, BLURRED_SHARE, CLIPPED_SHARE, CONTRADICTION, FLAT_ERROR, GAIN_STEP, LEAST_GAIN, NEIGHBOURS,
   SCANNED_CELLS, SCENE_ERROR, SCENE_WEIGHT, SHARP_PX,
 } from "./constants/fusion.js";
 import { UNKNOWN_AGREEMENT } from "./constants/out_of_distribution.js";
@@ -41,8 +41,8 @@ export function fuse(answers, lens, capPx, metric) {
       found: true, uFocus: plane.uFocus * span + shift, kappaPx: (plane.kappaPx / span) * scale, residualPx, reason: "",
     };
   }
-  const blurred = mean(blur.px.map((px) => (px >= SHARP_PX ? 1 : 0))) > BLURRED_SHARE;
-  let unit = invDepthScale(fit, lens, blurred);
+  const blurAlone = reason !== CONTRADICTION && mean(blur.px.map((px) => (px >= SHARP_PX ? 1 : 0))) > BLURRED_SHARE;
+  let unit = invDepthScale(fit, lens, blurAlone);
   let onCells = inUnit(unit, fused, blur, scale, shift, span);
   if (unit.unit !== "relative") onCells.sigma = onCells.sigma.map((value) => value * metric.factor);
   const doubt = doubtAboutMetres(unit, plane.logOdds, onCells.invDepth, onCells.sigma, metric.most);
@@ -143,7 +143,7 @@ function reasonAgainst(blur, plane, flat) {
   if (highest < SHARP_PX) return `everything is sharp: hardly a CoC reaches ${short(SHARP_PX)} px`;
   if (flat) return "the depth map is flat: the whole scene has one distance";
   if (high - low < Math.max(0.5, 0.1 * middle)) return `the blur is the same everywhere: about ${middle.toFixed(1)} px`;
-  if (plane.gain < LEAST_GAIN) return "the defocus map does not follow the depth map by the lens law";
+  if (plane.gain < LEAST_GAIN) return CONTRADICTION;
   return "";
 }
 

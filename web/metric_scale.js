@@ -24,9 +24,9 @@ export function doubtAboutMetres(scale, logOdds, invDepth, sigma, most) {
 }
 
 // u = gain * u_relative + offset in `unit`, and the lens law in that unit. fit: { found, uFocus, kappaPx, residualPx, reason }.
-export function invDepthScale(fit, lens, blurred) {
+export function invDepthScale(fit, lens, blurAlone) {
   if (!hasBlurScale(lens)) return { unit: "relative", gain: 1, offset: 0, focus: fit, notes: [] };
-  if (!fit.found && !blurred) {
+  if (!fit.found && !blurAlone) {
     return relativeScale(fit, `no plane of focus found (${fit.reason})`);
   }
   let [unit, focusZM, uFocus] = ["1/m from focus", Infinity, 0];

@@ -1,7 +1,7 @@
 // The lens: see src/mddnet/optics.py and src/mddnet/predict/dioptres.py. A lens is
 // { focalMm, fNumber, pixelUm, focusM }; null is unknown.
 
-import { FAR } from "./constants/dioptres.js";
+import { BEYOND, MAX_DEPTH_M } from "./constants/dioptres.js";
 
 export const hasBlurScale = (lens) => lens.focalMm !== null && lens.fNumber !== null && lens.pixelUm !== null;
 
@@ -29,4 +29,7 @@ export function metricLaw(lens, pixelScale = 1) {
 }
 
 // Metric inverse depth > 0, in the same order.
-export const beforeInfinity = (u) => (u < FAR ? FAR * Math.exp(u / FAR - 1) : u);
+export function beforeInfinity(u) {
+  const least = 1 / MAX_DEPTH_M;
+  return u < least ? least / (1 + (least - u) / BEYOND) : u;
+}

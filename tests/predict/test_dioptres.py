@@ -77,16 +77,17 @@ def test_convention_depth_is_infinite_from_10_km() -> None:
 
 
 def test_points_beyond_infinity_keep_their_order() -> None:
-    u = np.array([0.5, 0.01, 0.0, -0.05, -0.3], np.float32)
+    u = np.array([0.5, 2e-4, 0.0, -0.0999, -0.9], np.float32)
     found = before_infinity(u)
-    np.testing.assert_allclose(found, [0.5, 0.01, 0.01 / math.e, 0.01 * math.exp(-6), 0.01 * math.exp(-31)], rtol=1e-5)
-    assert (np.diff(found) < 0).all() and (found > 0).all()
-    assert np.isinf(depth_m_of(found)).tolist() == [False, False, False, True, True]
+    np.testing.assert_allclose(found, [0.5, 2e-4, 1e-4 / 1.001, 0.5e-4, 1e-4 / 10.001], rtol=1e-5)
+    assert np.isinf(depth_m_of(found)).tolist() == [False, False, True, True, True]
+    many = before_infinity(np.linspace(-3, 3, 10_001, dtype=np.float32))
+    assert (np.diff(many) > 0).all() and many[0] > 0
 
 
 def test_without_a_common_law_the_blur_alone_gives_metres() -> None:
     nothing = LensLawFit(False, math.nan, math.nan, 0.1, "the depth map is flat")
-    scale = inv_depth_scale(nothing, Lens(50, 2, 5, focus_m=1.1025), blurred=True)
+    scale = inv_depth_scale(nothing, Lens(50, 2, 5, focus_m=1.1025), blur_alone=True)
     assert scale.unit == "1/m" and scale.focus.found and scale.focus.u_focus == pytest.approx(1 / 1.05)
     assert any("blur alone: the depth map is flat" in note for note in scale.notes)
 

@@ -11,7 +11,7 @@ from mddnet.optics import focus_z_from_sensor_plane_m, lens_kappa_px
 from mddnet.types import Float32Array, Lens, LensLawFit
 
 MAX_DEPTH_M = 1e4  # farther points are at infinity: no photo distinguishes 10 km from 20 km
-FAR = 0.01  # 1/m
+BEYOND = 0.1  # 1/m beyond infinity, at half the inverse depth of 10 km
 SHARP_DIAGONALS = 1500.0  # a point is sharp if its CoC is at most the diagonal over 1500, as usual in photography
 
 
@@ -68,12 +68,13 @@ def metric_law(lens: Lens, pixel_scale: float = 1.0) -> MetricLaw | None:
 
 
 def before_infinity(inv_depth: Float32Array) -> Float32Array:
-    """Metric inverse depth > 0, in the same order: below u = 1/(100 m), it becomes u exp(x / u - 1).
+    """Metric inverse depth > 0, in the same order: below m = 1/(10 km), x becomes m / (1 + (m - x) / BEYOND).
 
-    Points that would lie beyond infinity come close to 0, so that ``depth_m`` is infinite there.
+    Points beyond infinity are where ``depth_m`` is infinite, and still have an order.
     """
-    far = np.float32(FAR)
-    return np.where(inv_depth < far, far * np.exp(np.minimum(inv_depth / far, 1) - 1), inv_depth).astype(np.float32)
+    least = np.float32(1.0 / MAX_DEPTH_M)
+    beyond = least / (1 + np.maximum(least - inv_depth, 0) / np.float32(BEYOND))
+    return np.where(inv_depth < least, beyond, inv_depth).astype(np.float32)
 
 
 def depth_m_of(inv_depth: Float32Array) -> Float32Array:

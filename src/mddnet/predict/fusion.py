@@ -39,7 +39,8 @@ SCANNED_CELLS = 3072
 SHARP_PX = 1.0
 """Below this 98th percentile of the CoC, everything is sharp."""
 BLURRED_SHARE = 0.02
-"""Smallest share of blurred pixels with which blur alone gives depth where no plane of focus was found."""
+"""Smallest share of blurred pixels with which blur alone gives depth, in a scene of one distance or one blur."""
+CONTRADICTION = "the defocus map does not follow the depth map by the lens law"
 LEAST_GAIN, GAIN_STEP = 3.0, 1.5
 """Blur counts by the logistic function of (gain - 3) / 1.5, less its value at 0. The gain is the log-likelihood by
 which the scene's depth explains the CoCs better than one CoC does. On training locations it is below 3 on 14 of 21
@@ -178,8 +179,8 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf, metric: Met
     fit = LensLawFit(False, math.nan, math.nan, residual, reason)
     if not reason:
         fit = LensLawFit(True, plane.u_focus * span + shift, plane.kappa_px / span * scale, residual)
-    blurred = bool((blur.px >= SHARP_PX).mean() > BLURRED_SHARE)
-    unit = inv_depth_scale(fit, lens, blurred)
+    blur_alone = reason != CONTRADICTION and bool((blur.px >= SHARP_PX).mean() > BLURRED_SHARE)
+    unit = inv_depth_scale(fit, lens, blur_alone)
     inv_depth, sigma = _in_unit(unit, fused, blur, scale, shift, span)
     if unit.unit != "relative":
         sigma *= np.float32(metric.factor)
@@ -300,7 +301,7 @@ def _reason_against(blur: Blur, plane: Plane, flat: bool) -> str:
     if high - low < max(0.5, 0.1 * middle):
         return f"the blur is the same everywhere: about {middle:.1f} px"
     if plane.gain < LEAST_GAIN:
-        return "the defocus map does not follow the depth map by the lens law"
+        return CONTRADICTION
     return ""
 
 

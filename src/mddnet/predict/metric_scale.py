@@ -69,7 +69,7 @@ def doubt_about_metres(
     return ""
 
 
-def inv_depth_scale(fit: LensLawFit, lens: Lens, blurred: bool = False) -> InvDepthScale:
+def inv_depth_scale(fit: LensLawFit, lens: Lens, blur_alone: bool = False) -> InvDepthScale:
     """Determine the unit from the lens facts, and the conversion of relative inverse depth to it.
 
     The signed CoC is the same in both units: kappa_fit (u_focus_fit - u_fit) = kappa (u_focus - u), and therefore
@@ -78,11 +78,11 @@ def inv_depth_scale(fit: LensLawFit, lens: Lens, blurred: bool = False) -> InvDe
     Args:
         fit: the lens law in pixels of the photo and in relative inverse depth.
         lens: f, N and pixel pitch give the scale; with the focus distance, depth is metric.
-        blurred: whether blur alone gives depth if the fit found nothing; otherwise depth stays relative.
+        blur_alone: whether blur alone gives depth if the fit found nothing; otherwise depth stays relative.
     """
     if not lens.has_blur_scale:
         return InvDepthScale("relative", 1.0, 0.0, fit)
-    if not fit.found and not blurred:
+    if not fit.found and not blur_alone:
         return relative_scale(fit, f"no plane of focus found ({fit.reason})")
     assert lens.focal_mm is not None
     unit: InvDepthUnit = "1/m from focus"
