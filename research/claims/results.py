@@ -66,6 +66,16 @@ def read_lines(path: Path) -> list[Line]:
         raise ValueError(f"{path}: not a table of measures ({error}); delete it, and repeat the run") from error
 
 
+def restore(saved: Path, folder: Path) -> None:
+    """Write the runs of a table of all runs into ``folder``, as ``RUN.csv`` files; runs that are there stay."""
+    by_run: dict[str, list[Line]] = {}
+    for line in read_lines(saved):
+        by_run.setdefault(line.run, []).append(line)
+    for run, lines in by_run.items():
+        if not (folder / f"{run}.csv").exists():
+            write_lines(folder / f"{run}.csv", lines)
+
+
 def read_results(folder: Path) -> list[Line]:
     """The lines of all runs that are done, from ``RUN.csv`` files."""
     return [line for path in sorted(folder.glob("*.csv")) for line in read_lines(path)]

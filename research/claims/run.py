@@ -3,9 +3,10 @@
     python -m research.claims.run --work work/claims
 
 Each process takes the most important run that is neither done nor taken, trains it (with a checkpoint every 100 steps),
-measures it, and writes ``WORK/results/RUN.csv``. More processes, also those that outlive a killed parent, share the
-work by locks. ``WORK/log.txt`` has a line for each start and end; ``WORK/runs/RUN/log.csv`` the losses. Another number
-of steps or size of crops needs another folder.
+measures it, and writes ``WORK/results/RUN.csv``. Runs of the committed table, docs/results/claims/measures.csv, are
+done if their recipe is the same. More processes, also those that outlive a killed parent, share the work by locks.
+``WORK/log.txt`` has a line for each start and end; ``WORK/runs/RUN/log.csv`` the losses. Another number of steps or
+size of crops needs another folder.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from research.claims.plan import (
     runs,
     training_scenes,
 )
-from research.claims.results import INNER, OUTER, UNTRAINED, Line, read_lines, read_results, write_lines
+from research.claims.results import INNER, OUTER, UNTRAINED, Line, read_lines, read_results, restore, write_lines
 from research.claims.rig import rig_scenes
 from research.claims.variants import build, trained
 
@@ -74,6 +75,7 @@ class Settings:
     split: Path
     data: Path
     peers: Path
+    measures: Path  # table of runs that are done
     effort: Effort
     accelerator: str
     rows: Sequence[str]  # only these; all if empty
@@ -164,11 +166,12 @@ def work(settings: Settings) -> int:
     one_opencv_thread()
     settings.work.mkdir(parents=True, exist_ok=True)
     with FolderLock(settings.work, "prepare", WAIT_S):  # one process simulates the rig
+        restore(settings.measures, settings.work / "results")
         study = Study(settings)
-    passed_over: set[str] = set()  # failed, or another process does them
-    failed = False
+    failed: set[str] = set()
+    taken: set[str] = set()  # another process does them, or did when they were last tried
     while time.time() < settings.until:
-        waiting = {name: do for name, do in todo(study).items() if name not in passed_over}
+        waiting = {name: do for name, do in todo(study).items() if name not in failed | taken}
         if not waiting:
             break
         name = next(iter(waiting))
@@ -181,12 +184,14 @@ def work(settings: Settings) -> int:
                     _log(settings, f"{name}: started, {len(waiting)} to do")
                     write_lines(settings.work / "results" / f"{name}.csv", waiting[name]())
                     _log(settings, f"{name}: done in {(time.monotonic() - started) / 60:.1f} min")
+            taken.clear()
         except Exception as error:
-            passed_over.add(name)
-            if not (isinstance(error, OutputError) and "another process" in str(error)):
-                failed = True
+            if isinstance(error, OutputError) and "another process" in str(error):
+                taken.add(name)
+            else:
+                failed.add(name)
                 _log(settings, f"{name}: failed\n{traceback.format_exc()}")
-    return int(failed)
+    return int(bool(failed))
 
 
 def _log(settings: Settings, text: str) -> None:
@@ -203,6 +208,7 @@ def main(
     split: Path = Path("work/student/split.csv"),
     data: Path = Path("../shared/data"),
     peers: Path = Path("../shared/peers"),
+    measures: Path = Path("docs/results/claims/measures.csv"),
     steps: int = DEFAULT.steps,
     batch: int = DEFAULT.batch_size,
     crop: tuple[int, int] = DEFAULT.crop,
@@ -227,6 +233,8 @@ def main(
         Folder with depth/, the shapes of the simulated rig.
     peers
         Folder with pydnet_plus_plus.tflite; without it PyDNet++ is left out.
+    measures
+        Table of runs that are done, by research.claims.page.
     steps
         Steps of a run.
     batch
@@ -248,7 +256,7 @@ def main(
     """
     effort = Effort(steps, batch, crop, pretrained)
     until = time.time() + 3600 * hours
-    settings = Settings(work_folder, scenes, split, data, peers, effort, accelerator, rows, folds, until)
+    settings = Settings(work_folder, scenes, split, data, peers, measures, effort, accelerator, rows, folds, until)
     if jobs == 1:
         return work(settings)
     processes = [multiprocessing.get_context("spawn").Process(target=_exit_with, args=(settings,)) for _ in range(jobs)]

@@ -9,7 +9,7 @@ import pytest
 from research.claims.counterparts import counterpart
 from research.claims.page import filled
 from research.claims.page import main as make_page
-from research.claims.results import Line, read_lines, read_results, write_lines
+from research.claims.results import Line, read_lines, read_results, restore, write_lines
 from research.claims.run import main as run_study
 from tests.support.made_scenes import make_scene
 from tests.support.quick_export import quick_export_graph
@@ -55,6 +55,7 @@ def study(made: Path, work: Path, *rows: str) -> int:
         split=made / "split.csv",
         data=made / "none",
         peers=made / "none",
+        measures=made / "none",
         steps=2,
         batch=2,
         crop=(64, 64),
@@ -132,6 +133,16 @@ def test_page_of_made_numbers(tmp_path: Path) -> None:
     assert "Numbers of networks of mddnet" in text and "6 of 32 planned runs" in text
     assert (docs / "figures" / "claims.svg").is_file()
     assert make_page(docs=docs) == 0 and (docs / "claims.md").read_text() == text
+
+
+def test_runs_of_the_committed_table_are_restored(tmp_path: Path) -> None:
+    lines = [Line(f"{row}-0", "abc", row, 0, "outer", "views", "a", {"depth_error": 0.25}) for row in ("full", "depth")]
+    write_lines(tmp_path / "measures.csv", lines)
+    newer = [Line("depth-0", "def", "depth", 0, "outer", "views", "a", {"depth_error": 0.5})]
+    write_lines(tmp_path / "results" / "depth-0.csv", newer)
+    restore(tmp_path / "measures.csv", tmp_path / "results")
+    assert read_results(tmp_path / "results") == [*newer, lines[0]]
+    restore(tmp_path / "none.csv", tmp_path / "results")
 
 
 def test_page_without_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
