@@ -80,7 +80,7 @@ TITLES = {name: row.title for name, row in ROWS.items()} | {FUSED: "full, maps f
 class Effort:
     """The amount of training, the same for all rows; rows of focal stacks alone have half the steps."""
 
-    steps: int = 1000
+    steps: int = 1500
     batch_size: int = 8
     crop: tuple[int, int] = (192, 256)
     pretrained: bool = True  # encoder
