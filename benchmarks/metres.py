@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from benchmarks.settings import Settings, bin_names
 from numpy.typing import NDArray
-from research.verdict.cases import lens_of_frame
+from research.verdict.lens_of_frame import lens_of_frame
 
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.data.split import read_split

@@ -130,7 +130,7 @@ def test_an_error_of_the_function_is_the_error_here(cluster: Cluster) -> None:
 
 
 def test_machines_that_differ_are_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match=r"no .*nowhere; .*all machines"):
+    with pytest.raises(ClusterError, match=r"nowhere does not exist"):
         list(on_ray(cluster.address, os.listdir, ["/"], lambda task, why: [why], folders=[tmp_path / "nowhere"]))
     monkeypatch.setattr("mddnet.cluster.versions", lambda: {**versions(), "numpy": "0.1"})
     with pytest.raises(ClusterError, match=r"numpy .*; expected 0\.1"):
@@ -143,7 +143,7 @@ def test_no_cluster_is_an_error_that_says_what_to_give(
 ) -> None:
     write_photos(tmp_path / "source")
     assert main(["build", str(tmp_path / "source"), "-o", str(tmp_path / "out"), "--ray", address]) == 1
-    assert f"--ray {address}: no cluster to be reached there" in capsys.readouterr().err
+    assert f"--ray {address}: cannot reach a cluster" in capsys.readouterr().err
 
 
 def test_a_folder_of_photos_is_predicted_as_without(

@@ -11,11 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+from research.verdict.lens_of_frame import lens_of_frame
 
 from mddnet.data.evenly import evenly
 from mddnet.data.split import split_of
 from mddnet.metrics import depth_ordinal_pairs, inv_depth_range, texture_mask
-from mddnet.optics import sensor_distance_m, signed_defocus_px
+from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import network_size
 from mddnet.scenes.store import list_scenes, read_image, read_inv_depth, read_scene
 from mddnet.scenes.true_camera import true_camera
@@ -30,30 +31,6 @@ CONFIDENT = 128
 PAIRS, LEAST_PAIRS = 8000, 100
 ALLOWED_PX, ALLOWED_SHARE = 2.0, 0.4
 """A signed CoC is right within this error at a long side of 512 px, or this share of the truth."""
-
-
-def lens_of_frame(record: SceneRecord, frame: FrameRecord, scale: float = 1.0) -> Lens | None:
-    """The lens of a frame with a metric depth, as a camera records it: its focus is measured from the sensor.
-
-    Frames that were rendered have no f-number of their own: N = f v / (p kappa), with the pitch p.
-
-    Args:
-        record: of the scene.
-        frame: one of its frames.
-        scale: pixels of the scene's images per pixel of the photo.
-
-    Returns:
-        The lens, with the pitch of the photo; None where depth is not metric, or a fact is missing.
-    """
-    lens = record.lens
-    if record.unit != "1/m" or lens.focal_mm is None or lens.pixel_um is None or not frame.kappa_px > 0:
-        return None
-    if frame.u_focus < 0:
-        return None
-    z = 1.0 / frame.u_focus if frame.u_focus > 0 else math.inf
-    v = sensor_distance_m(lens.focal_mm, z)
-    f_number = lens.f_number or lens.focal_mm * v * 1e3 / (lens.pixel_um * frame.kappa_px)
-    return Lens(lens.focal_mm, f_number, lens.pixel_um * scale, z + v)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ numerical packages, so that results do not depend on the machine. Needs the extr
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
@@ -51,14 +52,14 @@ def on_ray(
 
     try:
         _check_reachable(address)
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterError(
             f"--ray {address}: cannot reach a cluster ({_first_line(error)}); expected auto, HOST:PORT of `ray start "
             "--head` (from a machine of the cluster), or ray://HOST:10001 (from outside)"
         ) from error
     shared_folders = tuple(str(folder.resolve()) for folder in folders)
-    remote = ray.remote(num_cpus=cores, max_retries=RETRIES, scheduling_strategy="SPREAD")(_checked_call)
+    remote: Any = ray.remote(num_cpus=cores, max_retries=RETRIES, scheduling_strategy="SPREAD")(_checked_call)
     waiting: dict[Any, Task] = {}
     remaining = iter(tasks)
     try:

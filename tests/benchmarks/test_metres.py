@@ -15,7 +15,7 @@ from benchmarks.metres import (
     metres_markdown,
     metric_scenes,
 )
-from research.verdict.cases import lens_of_frame
+from research.verdict.lens_of_frame import lens_of_frame
 
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.optics import lens_kappa_px
