@@ -19,6 +19,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,27 @@ def numbers(folder: Path = RESULTS) -> dict[str, float]:
     _flatten("", json.loads((folder / "speed.json").read_text(encoding="utf-8")), speed)
     found |= {f"speed:{key}": value for key, value in speed.items()}
     for page in ("ablation", "metres"):
-        for key, value in _cells(folder / f"{page}.md"):
-            found.setdefault(f"{page}:{key}", value)
+        for cell in table_cells(folder / f"{page}.md"):
+            if cell.text in ("-", "") or NUMBER.fullmatch(cell.text):
+                value = float(cell.text.rstrip("%")) if cell.text.strip("-") else math.nan
+                found.setdefault(f"{page}:{cell.section}:{cell.row}:{cell.column}", value)
     return found
 
 
-def _cells(page: Path) -> Iterator[tuple[str, float]]:
-    """SECTION:ROW:COLUMN and the value of every cell of the tables of a page that is a number or empty."""
-    section: str = ""
-    columns: list[str] = []
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table of a page."""
+
+    section: str  # heading of the second level that it is under; empty before the first one
+    table: int  # number of the table on the page, from 1
+    row: str  # first cell of its row
+    column: str  # heading of its column
+    text: str
+
+
+def table_cells(page: Path) -> Iterator[Cell]:
+    """Every cell of the tables of a Markdown page but the headings and the first column."""
+    section, columns, table = "", list[str](), 0
     for line in page.read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
             section = line[3:]
@@ -61,11 +74,10 @@ def _cells(page: Path) -> Iterator[tuple[str, float]]:
             continue
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if not columns:
-            columns = cells
-        elif not set(cells[0]) <= {"-"} or cells[0] == "":
-            for column, cell in zip(columns[1:], cells[1:], strict=True):
-                if cell in ("-", "") or NUMBER.fullmatch(cell):
-                    yield f"{section}:{cells[0]}:{column}", float(cell.rstrip("%")) if cell.strip("-") else math.nan
+            columns, table = cells, table + 1
+        elif set("".join(cells)) != {"-"}:
+            for column, text in zip(columns[1:], cells[1:], strict=True):
+                yield Cell(section, table, cells[0], column, text)
 
 
 def _flatten(prefix: str, value: Any, found: dict[str, float]) -> None:

@@ -70,21 +70,22 @@ def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, mask: Bo
     return SizeErrors(location, errors)
 
 
-def pair_accuracy(model: Model, pairs: Path) -> dict[bool, list[float]]:
-    """Share of the pixels of each near/far pair in the right order, without and with a second pass."""
-    found: dict[bool, list[float]] = {False: [], True: []}
+def pair_accuracy(model: Model, pairs: Path) -> dict[str, list[float]]:
+    """Share of the pixels of each near/far pair in the right order, by pass: one, and both."""
+    refined = {PASSES[0]: False, PASSES[2]: True}
+    found: dict[str, list[float]] = {name: [] for name in refined}
     for sample in pair_source(pairs).samples:
         truth = sample.load()
         if truth is None or truth.near_far_pairs is None:
             continue
         first, second = np.split(truth.photo, 2)
-        for refine, shares in found.items():
+        for name, refine in refined.items():
             blur = [model.predict(photo, refine=refine).defocus_px for photo in (first, second)]
-            shares.append(truth.near_far_pairs.accuracy(np.concatenate(blur)))
+            found[name].append(truth.near_far_pairs.accuracy(np.concatenate(blur)))
     return found
 
 
-def multi_scale_markdown(photos: Sequence[SizeErrors], pairs: Mapping[bool, Sequence[float]], model: str) -> str:
+def multi_scale_markdown(photos: Sequence[SizeErrors], pairs: Mapping[str, Sequence[float]], model: str) -> str:
     """Means over photos, then over locations; and of the pairs."""
     locations = sorted({photo.location for photo in photos})
     names = bin_names(SIZE_BINS_PX)
@@ -107,15 +108,12 @@ def multi_scale_markdown(photos: Sequence[SizeErrors], pairs: Mapping[bool, Sequ
         lines.append(f"| {name} | " + " | ".join(means) + " |")
     lines += [
         "",
-        f"Of {len(pairs[False])} near/far pairs of other cameras, the share of pixels at which the clearly sharper",
+        f"Of {len(pairs[PASSES[0]])} near/far pairs of other cameras, the share of pixels at which the clearly sharper",
         "photo has the smaller CoC:",
         "",
         "| | mean | worst pair |",
         "|---|---|---|",
-        *(
-            f"| {PASSES[2 if refine else 0]} | {np.mean(shares):.3f} | {np.min(shares):.3f} |"
-            for refine, shares in pairs.items()
-        ),
+        *(f"| {name} | {np.mean(shares):.3f} | {np.min(shares):.3f} |" for name, shares in pairs.items()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -230,6 +230,17 @@ def with_dmenet(over: dict[str, float]) -> float:
     return over[_baseline(over, DEPTH_ANYTHING)] + over[_baseline(over, DMENET)]
 
 
+def network_numbers(found: list[Contender]) -> dict[str, object]:
+    """What the JSON file says of the networks."""
+    over, in_shipped = ratios(found), shipped_ratios(found)
+    return {
+        "over": over,
+        "over_in_shipped": in_shipped,
+        "with_dmenet": with_dmenet(over),
+        "with_dmenet_in_shipped": with_dmenet(in_shipped),
+    }
+
+
 def table(found: list[Contender]) -> list[str]:
     """The rows of the networks."""
     best, over, ours = fastest(found), ratios(found), {one.runtime: one for one in found if one.name == OURS}
@@ -398,12 +409,7 @@ def main(
             for what, mb in peaks.items()
         ),
     ]
-    numbers: dict[str, object] = {
-        "over": ratios(found),
-        "over_in_shipped": shipped_ratios(found),
-        "s": seconds,
-        "memory_mb": peaks,
-    }
+    numbers: dict[str, object] = {**network_numbers(found), "s": seconds, "memory_mb": peaks}
     if rates:
         rate, share = (statistics.median(column) for column in zip(*rates, strict=True))
         shares = [share for _, share in rates]

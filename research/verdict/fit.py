@@ -26,6 +26,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from research.verdict.outputs import outputs
 from mddnet.data.split import read_split
 from mddnet.io.atomic import atomic_write_text
 from mddnet.metrics.alignment import fit_alignment
-from mddnet.model.folder import CONFIG_FILE
+from mddnet.model.folder import CONFIG_FILE, GRAPH_FILE
 from mddnet.predict.calibration import (
     BAD_SCORE,
     CAMERA_ERRORS,
@@ -156,6 +157,13 @@ def row_of(
     )  # fmt: skip
 
 
+def one_sigma(values: Array, weight: Array) -> float:
+    """The value that ONE_SIGMA of the weight does not exceed."""
+    order = np.argsort(values)
+    within = np.cumsum(weight[order]) / weight.sum()
+    return float(values[order][np.searchsorted(within, ONE_SIGMA)])
+
+
 def metres_of(truth: Truth, answers: FusionInput, lens: Lens | None, cap_px: float) -> Metres | None:
     """Errors of metric inverse depth of a photo with a known lens, whatever the size of the stated error."""
     if lens is None:
@@ -187,9 +195,7 @@ def metric_errors(rows: Sequence[Row]) -> MetricErrors:
     most = float(np.mean([metres.stated for _, metres in metric[max(right - 1, 0) : right + 1]]))
     ratio = np.concatenate([metres.ratios for _, metres in answered])
     of_pixel = np.repeat(weight[: len(answered)], len(answered[0][1].ratios))
-    order = np.argsort(ratio)
-    within = np.cumsum(of_pixel[order]) / of_pixel.sum()
-    factor = max(float(ratio[order][np.searchsorted(within, ONE_SIGMA)]), LEAST_METRIC_ERROR)
+    factor = max(one_sigma(ratio, of_pixel), LEAST_METRIC_ERROR)
     print(f"metres: {len(answered)} of {len(metric)} photos with a known lens; errors times {factor:.2f}")
     return MetricErrors(rounded(factor), rounded(most * factor))
 
@@ -212,9 +218,7 @@ def camera_factor(rows: Sequence[Row], ratios: Sequence[float]) -> float:
         return 1.0
     weight = weights_by_kind([row for row, _ in used])
     ratio = np.array([ratio for _, ratio in used])
-    order = np.argsort(ratio)
-    within = np.cumsum(weight[order]) / weight.sum()
-    return rounded(max(float(ratio[order][np.searchsorted(within, ONE_SIGMA)]), 1.0))
+    return rounded(max(one_sigma(ratio, weight), 1.0))
 
 
 def rows_of(model: Model, cases: Sequence[Case], cache: Path) -> Iterator[Row]:
@@ -388,6 +392,14 @@ def calibrate(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
+def uncalibrated(folder: Path, config: dict[str, Any]) -> Model:
+    """The model of a folder with another configuration; the folder stays as it is."""
+    with TemporaryDirectory() as name:
+        (Path(name) / CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
+        (Path(name) / GRAPH_FILE).symlink_to((folder / GRAPH_FILE).resolve())
+        return load(name, threads=1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Calibrate the verdicts and expected errors of a model.")
     parser.add_argument("--model", type=Path, required=True, help="model folder; its config.json is changed")
@@ -398,9 +410,8 @@ def main() -> None:
     args = parser.parse_args()
     path = args.model / CONFIG_FILE
     config = json.loads(path.read_text(encoding="utf-8"))
-    if config.pop(SECTION, None) is not None:  # of another network, perhaps, or of an earlier form
-        atomic_write_text(path, json.dumps(config, indent=1) + "\n")
-    model = load(args.model, threads=1)
+    config.pop(SECTION, None)  # of another network, perhaps, or of an earlier form
+    model = uncalibrated(args.model, config)
     cases = find_cases(args.scenes, read_split(args.split), "calib", args.photos)
     section = calibrate(list(rows_of(model, cases, args.cache)))
     config[SECTION] = section

@@ -305,7 +305,7 @@ def test_points_in_3d(page: Any) -> None:
             page.wait_for_timeout(300)
         return picture
 
-    until(lambda picture: share_seen(picture) > 0.03)
+    until(lambda picture: share_seen(picture) > 0.05)
     page.wait_for_timeout(1000)  # the last points
     front = seen()
     shot(page, "points")

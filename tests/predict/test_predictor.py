@@ -115,7 +115,7 @@ def test_metres_from_the_lens(model: Model) -> None:
 def test_depth_beyond_infinity_is_infinite_and_noted(model: Model) -> None:
     prediction = model.predict(mddnet.Photo(ramp(384, 512), mddnet.Lens(50, 8, 20, focus_m=1.75)))
     assert prediction.depth_m is not None
-    assert 0 <= prediction.inv_depth.min() < 1e-4 and prediction.depth_m.max() == np.inf
+    assert 0 < prediction.inv_depth.min() < 1e-4 and prediction.depth_m.max() == np.inf
     assert any("at infinity or beyond" in note for note in prediction.notes)
 
 

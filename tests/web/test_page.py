@@ -28,14 +28,14 @@ SCREENSHOTS = os.environ.get("MDDNET_SCREENSHOTS")
 """A folder for screenshots, to look at them."""
 MAP_S, CORES = 3.0, 2
 DONE = "() => / s$/.test(document.getElementById('status').textContent)"
-SAID = "() => document.getElementById('status').classList.contains('bad')"
+REFUSED = "() => document.getElementById('status').classList.contains('bad')"
 
 
 def show_photo(page: Any, path: Path) -> None:
     """Choose a photo and wait for its maps; fail with the page's own words if it cannot give them."""
     page.evaluate("Object.assign(document.getElementById('status'), { textContent: '', className: '' })")
     page.locator("#file").set_input_files(str(path))
-    page.wait_for_function(f"() => ({DONE})() || ({SAID})()")
+    page.wait_for_function(f"() => ({DONE})() || ({REFUSED})()")
     assert not page.locator("#status.bad").count(), page.locator("#status").inner_text()
 
 

@@ -23,7 +23,7 @@ from mddnet.errors import RejectedScene
 from mddnet.scenes.fringes import FringeCode
 from mddnet.types import Float32Array
 
-Points = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
 MAX_RELATIVE_NOISE = 0.004  # depth is unknown where its relative noise exceeds this share
 EDGE_JUMP = 0.02  # relative change of depth in a window at a depth edge, where a pixel may mix two surfaces
@@ -43,7 +43,7 @@ class MeasuredDepth:
     relative_noise: Float32Array  # (H, W) float32, its relative standard deviation from the noise of the images
 
 
-def _undistorted(pixels: Points, matrix: Points, distortion: Points) -> Points:
+def _undistorted(pixels: Float64Array, matrix: Float64Array, distortion: Float64Array) -> Float64Array:
     """(N, 2) coordinates at a distance of 1, without distortion, of (N, 2) pixels."""
     precise = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-10)
     points = pixels[:, None]
